@@ -1,0 +1,141 @@
+"""What a source, a sink and a format promise each other. Protocols only; nothing here does anything.
+
+A copy is a chain of stages joined by bounded pipes, each stage in a thread of its own:
+
+    Source --bytes or batches--> [Format.encode] --> [compress] --> Sink.store
+
+Bytes pass untouched where the source can hand out what the sink wants (``Source.byte_formats``); otherwise the
+source gives Arrow batches and a format encodes them. The pipes carry errors, so a stage that fails makes every
+stage after it raise the same exception where it would have read on: *an error is never an end of data*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["BatchStream", "ByteReader", "ByteWriter", "Format", "Receipt", "Sink", "Source"]
+
+ByteReader = BinaryIO
+"""A readable whose ``read(n)`` fills, whose ``b""`` is the end and nothing else, and which raises on failure."""
+
+
+class ByteWriter(Protocol):
+    """What a format writes encoded bytes into: a pipe's write end."""
+
+    def write(self, data: bytes, /) -> int:
+        """Take all of ``data``; block while there is no room."""
+        ...
+
+
+@runtime_checkable
+class BatchStream(Protocol):
+    """Arrow record batches of one schema, each of a bounded number of bytes. Iterating raises on failure."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema every batch has."""
+        ...
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """Yield the batches, once."""
+        ...
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where data comes from. One object reads once.
+
+    ``open_*`` connects, reads the first answer, and releases everything (connection, cursor, body, file) when the
+    ``with`` block is left, on every way out. Failures are :class:`penstock.SourceError` saying where and what to do.
+    Iterating blocks; a cancel of the surrounding scope interrupts it within 50 ms (``penstock.on_cancel``).
+    """
+
+    @property
+    def display_name(self) -> str:
+        """The source as messages show it: address and table, never a secret."""
+        ...
+
+    @property
+    def byte_formats(self) -> frozenset[str]:
+        """Names of the formats this source can hand out as bytes without parsing them."""
+        ...
+
+    def open_bytes(self, format_name: str) -> AbstractContextManager[Iterator[bytes]]:
+        """Open as bytes in one of ``byte_formats``, uncompressed, in chunks of any size above zero."""
+        ...
+
+    def open_batches(self) -> AbstractContextManager[BatchStream]:
+        """Open as Arrow batches of about ``batch_bytes`` bytes each."""
+        ...
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a sink published.
+
+    Attributes:
+        location: where it can be found now, without secrets; ``""`` when there is nothing to find (stdout).
+        bytes_stored: bytes the sink stored (after compression).
+        details: what else is worth showing: ``{"parts": 7, "etag": "..."}``.
+    """
+
+    location: str
+    bytes_stored: int
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Where bytes go. Publish or nothing.
+
+    ``store`` reads ``stream`` to its end and only then makes the destination appear, complete. When reading raises,
+    or the sink itself fails, it removes every trace (temporary file, open upload, half-sent body) and raises: the
+    stream's own exception as it is, its own failures as :class:`penstock.SinkError`.
+    """
+
+    @property
+    def display_name(self) -> str:
+        """The destination as messages show it, never a secret."""
+        ...
+
+    def check(self) -> bool:
+        """Look whether the destination may be written, before the source is opened; False means skip the copy.
+
+        Raises:
+            AlreadyExists: it is there and ``if_exists`` is ``"fail"``.
+            SinkError: it can not be written at all (no such folder, no such bucket, refused connection).
+        """
+        ...
+
+    def store(self, stream: ByteReader) -> Receipt:
+        """Read ``stream`` to the end, then publish. Blocks; runs in a thread of its own under a CancelScope."""
+        ...
+
+
+@runtime_checkable
+class Format(Protocol):
+    """What the bytes mean: Arrow batches to bytes and back."""
+
+    @property
+    def name(self) -> str:
+        """Name used by ``--format`` and in file suffixes: ``"csv"``."""
+        ...
+
+    @property
+    def media_type(self) -> str:
+        """Content type for HTTP and object stores."""
+        ...
+
+    def encode(self, batches: BatchStream, out: ByteWriter) -> int:
+        """Write every batch to ``out`` and return the number of rows. Does not close ``out``."""
+        ...
+
+    def decode(self, stream: ByteReader) -> AbstractContextManager[BatchStream]:
+        """Read batches from encoded, uncompressed bytes."""
+        ...
