@@ -1,0 +1,62 @@
+# The one entrance: `make` lists what there is. Every target sets itself up in .venv; the machine needs Python >= 3.11
+# with pip, and make. PYTHON=... chooses another interpreter than the newest on PATH, ARGS=... goes to pytest.
+PYTHON = $(shell scripts/pythons)
+BIN = .venv/bin
+INSTALL = -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+VERSIONS = pyproject.toml constraints.txt
+
+.DEFAULT_GOAL = help
+.PHONY: help demo test slow check bench all-pythons clean .venvs/swift
+.DELETE_ON_ERROR:
+
+help:  ## what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/.demo .venvs/swift  ## a million rows to stdout, HTTP and S3, and proof that nothing stays behind
+	@$(BIN)/python demo/run.py
+
+test: .venv/.dev .venvs/swift  ## all tests but the slow ones, against real servers
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+slow: .venv/.dev .venvs/swift  ## the slow tests
+	@$(BIN)/python -m pytest -q -m slow $(ARGS)
+
+check: .venv/.dev  ## style, types, layers
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy --strict
+	@$(BIN)/lint-imports --no-logo
+
+bench: .venv/.bench  ## how fast, next to what Python (and Go, where found) has
+	@$(BIN)/python -m bench
+
+all-pythons:  ## tests of the core with every CPython >= 3.11 on PATH and in pyenv
+	@scripts/test-pythons
+
+clean:  ## remove what was built and measured; keep the virtual environments
+	rm -rf build dist demo-data bench/results .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
+
+# --- virtual environments: a stamp for each purpose, older than what it depends on when it is to be refreshed --------
+
+$(BIN)/python:
+	@scripts/make-venv $(PYTHON) .venv
+
+.venv/.demo: $(VERSIONS) | $(BIN)/python
+	@$(BIN)/python $(INSTALL) --editable '.[cli,http,s3]'
+	@touch $@
+
+.venv/.dev: $(VERSIONS) | $(BIN)/python
+	@$(BIN)/python $(INSTALL) --group dev --editable '.[cli,http,parquet,postgres,s3]'
+	@touch $@
+
+.venv/.bench: $(VERSIONS) | $(BIN)/python
+	@$(BIN)/python $(INSTALL) --group bench --editable .
+	@touch $@
+
+# The S3 server of tests and demo. One of its own, because eventlet replaces half the standard library.
+.venvs/swift: .venvs/swift/.stamp
+.venvs/swift/.stamp: $(VERSIONS)
+	@scripts/make-venv $(PYTHON) .venvs/swift
+	@.venvs/swift/bin/python $(INSTALL) --group swift
+	@touch $@

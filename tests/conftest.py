@@ -1,0 +1,97 @@
+"""Fixtures for every test: real servers, started on first use, and what happens when one cannot be had."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
+from hypothesis import settings
+
+from tests.servers import Unavailable
+from tests.servers.http import HttpServer
+from tests.servers.s3 import S3Server, run_s3
+
+if TYPE_CHECKING:  # psycopg is an extra; tests of the core run without it
+    from tests.servers.postgres import PostgresDatabase, PostgresServer
+
+T = TypeVar("T")
+
+#: Fixtures behind which stands a server that may be missing; a test that uses one is marked `service`.
+SERVICES = frozenset({"postgres_server", "postgres", "s3_server", "bucket"})
+SERVICES_REQUIRED = os.environ.get("PENSTOCK_REQUIRE_SERVICES") == "1"
+
+# Repeatable by default: the same examples in every run, and no deadline that a busy machine could miss.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+# `HYPOTHESIS_PROFILE=explore pytest ...` looks for new examples.
+settings.register_profile("explore", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that uses a service, so that nobody has to remember to."""
+    for item in items:
+        if SERVICES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("service")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where services are required, a service test that was skipped has failed, however it was skipped."""
+    report = yield
+    if SERVICES_REQUIRED and report.skipped and not hasattr(report, "wasxfail") and item.get_closest_marker("service"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+        report.outcome = "failed"
+        report.longrepr = f"PENSTOCK_REQUIRE_SERVICES=1, and this was not to be had: {reason}"
+    return report
+
+
+@contextlib.contextmanager
+def started(server: AbstractContextManager[T]) -> Iterator[T]:
+    """Start a server, or skip the test with the reason why it cannot be had."""
+    with contextlib.ExitStack() as stack:
+        try:
+            running = stack.enter_context(server)
+        except Unavailable as exc:
+            pytest.skip(str(exc))
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A private PostgreSQL, for the whole session."""
+    postgres = pytest.importorskip("tests.servers.postgres", reason="psycopg is not installed")
+    with started(postgres.run_postgres()) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_server: PostgresServer) -> Iterator[PostgresDatabase]:
+    """A fresh, empty database; afterwards it is dropped, whoever may still be in it."""
+    database = postgres_server.new_database()
+    yield database
+    postgres_server.drop_database(database)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """A private S3 object store, for the whole session."""
+    with started(run_s3()) as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server) -> Iterator[str]:
+    """The name of a fresh bucket; afterwards the store is healed of whatever faults the test ordered."""
+    yield s3_server.create_bucket()
+    s3_server.heal()
+
+
+@pytest.fixture
+def http_server() -> Iterator[HttpServer]:
+    """An HTTP server with empty books."""
+    with HttpServer() as server:
+        yield server
