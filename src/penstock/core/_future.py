@@ -1,0 +1,220 @@
+"""A ``concurrent.futures.Future`` that is lighter, wakes on cancel, and does not let an exception get lost.
+
+It is a real ``concurrent.futures.Future`` to everybody who asks: ``wait``, ``as_completed``, ``asyncio.wrap_future``.
+The base class makes a ``Condition`` for each future, which is half of what a small job costs; here it is made only
+when somebody asks for it.
+"""
+
+from __future__ import annotations
+
+import _thread
+import concurrent.futures
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
+from typing import Any, TypeVar
+
+from penstock.core._parking import ThreadWaiter, wait_for
+from penstock.core.cancel import check_cancelled
+from penstock.errors import DeadlineExceeded
+
+__all__ = ["Future"]
+
+T = TypeVar("T")
+_log = logging.getLogger("penstock.future")
+_DONE = frozenset({CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED})
+
+
+class Future(concurrent.futures.Future[T]):
+    """The result of something that runs in another thread.
+
+    ``result`` and ``exception`` wake on a cancel or deadline of the current scope, and time out with
+    ``DeadlineExceeded``. An exception that nobody has looked at is reported through ``sys.unraisablehook`` when the
+    future is dropped.
+    """
+
+    def __init__(self) -> None:
+        # Not calling the base: it would make the Condition. These are its fields.
+        self._state: str = PENDING
+        self._result: T | None = None
+        self._exception: BaseException | None = None
+        self._waiters: list[Any] = []
+        self._done_callbacks: list[Callable[[concurrent.futures.Future[T]], object]] = []
+        self._mutex = _thread.allocate_lock()
+        self._parked: list[ThreadWaiter] = []
+        self._made_condition: threading.Condition | None = None
+        self._unobserved: _Unobserved | None = None
+
+    @property
+    def _condition(self) -> threading.Condition:  # type: ignore[override]
+        """What ``concurrent.futures.wait`` and ``as_completed`` lock and wait on; made when first asked for."""
+        with self._mutex:
+            if self._made_condition is None:
+                self._made_condition = threading.Condition()
+            return self._made_condition
+
+    def __repr__(self) -> str:
+        outcome = ""
+        if self._state == FINISHED:
+            outcome = f" raised {type(self._exception).__name__}" if self._exception is not None else " returned"
+        return f"<Future {self._state.lower()}{outcome}>"
+
+    # -- looking
+
+    def done(self) -> bool:
+        """Whether it has ended or was cancelled."""
+        return self._state in _DONE
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled before or while it ran."""
+        return self._state in (CANCELLED, CANCELLED_AND_NOTIFIED)
+
+    def running(self) -> bool:
+        """Whether it runs now and cannot be cancelled by ``cancel`` any more."""
+        return self._state == RUNNING
+
+    def result(self, timeout: float | None = None) -> T:
+        """Wait up to ``timeout`` seconds (None: for ever) and return the result, or raise its exception.
+
+        Raises:
+            DeadlineExceeded: it has not ended in time; it goes on.
+            concurrent.futures.CancelledError: it was cancelled.
+            Cancelled: the current scope was cancelled.
+        """
+        exc = self.exception(timeout)
+        if exc is not None:
+            try:
+                raise exc
+            finally:
+                del exc, self  # the traceback of exc refers to this frame, and it to exc
+        return self._result  # type: ignore[return-value]
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """As ``result``, but return the exception, None if there was none."""
+        if self._state not in _DONE:
+            self._wait(timeout)
+        if self._state != FINISHED:
+            check_cancelled()  # if one cancel ended both, the caller gets its own
+            raise concurrent.futures.CancelledError
+        self.observe()
+        return self._exception
+
+    def observe(self) -> None:
+        """Note that somebody has seen how it ended, so that its exception need not be reported."""
+        if self._unobserved is not None:
+            self._unobserved.exception = None
+            self._unobserved = None
+
+    def add_done_callback(self, fn: Callable[[concurrent.futures.Future[T]], object]) -> None:
+        """Call ``fn(self)`` when it has ended, in the thread that ended it; at once if it has."""
+        with self._mutex:
+            if self._state not in _DONE:
+                self._done_callbacks.append(fn)
+                return
+        self._call_back(fn)
+
+    def _wait(self, timeout: float | None) -> None:
+        waiter = ThreadWaiter()
+        with self._mutex:
+            if self._state in _DONE:
+                return
+            self._parked.append(waiter)
+        if not wait_for(waiter, timeout):
+            raise DeadlineExceeded(f"not done within {timeout:g} s")
+
+    # -- for whoever runs it
+
+    def set_running_or_notify_cancel(self) -> bool:
+        """Mark it as running; False if it was cancelled and must not run."""
+        with self._mutex:
+            if self._state == PENDING:
+                self._state = RUNNING
+                return True
+            if self._state != CANCELLED:
+                raise concurrent.futures.InvalidStateError(f"{self._state}: {self!r}")
+            self._state = CANCELLED_AND_NOTIFIED
+        self._tell("add_cancelled")
+        return False
+
+    def cancel(self) -> bool:
+        """Cancel it if it has not begun; return whether it is cancelled."""
+        with self._mutex:
+            if self._state in (RUNNING, FINISHED):
+                return False
+            if self._state != PENDING:
+                return True
+            self._state = CANCELLED
+        self._tell(None)
+        self._run_callbacks()
+        return True
+
+    def set_cancelled(self) -> None:
+        """End it as cancelled although it had begun: its scope was cancelled."""
+        self._finish(CANCELLED_AND_NOTIFIED, None, None, "add_cancelled")
+
+    def set_result(self, result: T) -> None:
+        """End it with ``result``."""
+        self._finish(FINISHED, result, None, "add_result")
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        """End it with ``exception``."""
+        if exception is not None:
+            self._unobserved = _Unobserved(exception)
+        self._finish(FINISHED, None, exception, "add_exception")
+
+    def _finish(self, state: str, result: T | None, exception: BaseException | None, note: str) -> None:
+        with self._mutex:
+            if self._state in _DONE:
+                raise concurrent.futures.InvalidStateError(f"{self._state}: {self!r}")
+            self._result = result
+            self._exception = exception
+            self._state = state
+        if self._parked or self._made_condition is not None:
+            self._tell(note)
+        if self._done_callbacks:
+            self._run_callbacks()
+
+    def _tell(self, note: str | None) -> None:
+        """Wake our own waiters, and those of ``concurrent.futures``."""
+        for waiter in self._parked:
+            waiter.done = True
+            waiter.wake()
+        self._parked.clear()
+        condition = self._made_condition
+        if condition is not None:
+            with condition:
+                if note is not None:
+                    for waiter in self._waiters:
+                        getattr(waiter, note)(self)
+                condition.notify_all()
+
+    def _run_callbacks(self) -> None:
+        callbacks, self._done_callbacks = self._done_callbacks, []
+        for callback in callbacks:
+            self._call_back(callback)
+
+    def _call_back(self, callback: Callable[[concurrent.futures.Future[T]], object]) -> None:
+        self.observe()  # the callback has the future now; looking at it is its business
+        try:
+            callback(self)
+        except Exception:  # noqa: BLE001  as concurrent.futures: a callback must not harm whoever ends the future
+            _log.exception("done callback %r of %r failed", callback, self)
+
+
+class _Unobserved:
+    """Lives as long as the future it belongs to, and complains in its place.
+
+    An object of its own, so that the many futures that return normally need no finalizer.
+    """
+
+    __slots__ = ("exception",)
+
+    def __init__(self, exception: BaseException) -> None:
+        self.exception: BaseException | None = exception
+
+    def __del__(self) -> None:
+        # Raising in a finalizer is how the interpreter is told of an error nobody can catch: it calls
+        # sys.unraisablehook with the whole traceback, which prints it, or lets pytest fail the test.
+        if self.exception is not None:
+            raise self.exception

@@ -1,0 +1,167 @@
+"""Own a thread: start it with the caller's context, wait for it, and name it when it does not come back."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from time import monotonic
+
+from penstock.core._future import Future
+from penstock.core._parking import ThreadWaiter
+from penstock.core.cancel import CancelScope, _current
+from penstock.errors import Cancelled
+
+__all__ = ["OwnedThread", "context_under", "report_stuck", "stack_of", "uncancelled", "wait_for_end"]
+
+_log = logging.getLogger("penstock.threads")
+_FIRST_REPORT_SECONDS = 2.0
+_REPORT_GROWTH = 4
+
+
+def context_under(scope: CancelScope | None) -> Context:
+    """Copy the current context, with ``scope`` as the scope that code run in the copy is under."""
+    context = copy_context()
+    context.run(_current.set, scope)
+    return context
+
+
+class uncancelled:  # noqa: N801  reads as a word where it is used: `with uncancelled(): thread.join()`
+    """A block whose penstock waits no scope cancels, for waiting until others have been."""
+
+    __slots__ = ("_scope",)
+
+    def __enter__(self) -> None:
+        self._scope = _current.get()
+        _current.set(None)
+
+    def __exit__(self, *exc_info: object) -> None:
+        _current.set(self._scope)
+
+
+def stack_of(thread: threading.Thread) -> str:
+    """Return where ``thread`` is now, as traceback text; empty when it has ended."""
+    frame = sys._current_frames().get(thread.ident or -1)
+    return "".join(traceback.format_stack(frame)) if frame is not None else ""
+
+
+def wait_for_end(
+    ended: ThreadWaiter, scope: CancelScope, report: Callable[[float], object], grace: float = math.inf
+) -> bool:
+    """Wait until ``ended.done``, whatever happens to the caller's own scope; False after ``grace`` seconds.
+
+    ``grace`` counts from the moment ``scope``, which covers what is waited for, is cancelled. ``report`` is called
+    with the seconds since then after 2 s and then ever more rarely.
+    """
+    cancelled_at = math.inf
+    report_after = _FIRST_REPORT_SECONDS
+    with uncancelled():
+        while not ended.done:
+            now = monotonic()
+            if cancelled_at == math.inf and (scope._interrupted or now >= scope._effective_deadline):
+                scope._expire()
+                cancelled_at = now
+            waited = now - cancelled_at
+            if waited >= grace:
+                return False
+            if waited >= report_after:
+                report(waited)
+                report_after *= _REPORT_GROWTH
+            if cancelled_at != math.inf:
+                ended.park(cancelled_at + min(report_after, grace))
+                continue
+            scope._waiters[ended] = None  # to learn of the cancel, and not be ended by it
+            try:
+                if not scope._interrupted:
+                    ended.park(scope._effective_deadline)
+            finally:
+                scope._waiters.pop(ended, None)
+    return True
+
+
+class OwnedThread:
+    """A daemon thread that runs one call under a scope and keeps how it ended in ``future``.
+
+    Daemon, because it must not keep the interpreter from exiting once its owner has given it up; its owner waits
+    for it on every ordinary way.
+    """
+
+    def __init__(
+        self,
+        call: Callable[[], object],
+        scope: CancelScope,
+        name: str,
+        on_end: Callable[[OwnedThread], object] | None = None,
+    ) -> None:
+        self.future: Future[object] = Future()
+        self.scope = scope
+        self.name = name
+        self._call: Callable[[], object] | None = call
+        self._on_end = on_end
+        self._waiter = ThreadWaiter()
+        context = context_under(scope)
+        self.thread = threading.Thread(target=context.run, args=(self._run,), name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread.
+
+        Raises:
+            RuntimeError: the system gives no more threads.
+        """
+        self.thread.start()
+
+    def _run(self) -> None:
+        call, self._call = self._call, None
+        self.future.set_running_or_notify_cancel()
+        try:
+            result = call()  # type: ignore[misc]
+        except Cancelled:
+            self.future.set_cancelled()
+        except BaseException as exc:  # noqa: BLE001  kept for the owner, who raises it
+            self.future.set_exception(exc)
+        else:
+            self.future.set_result(result)
+        finally:
+            del call  # what the call holds must not live on in this frame while on_end runs
+            if self._on_end is not None:
+                self._on_end(self)
+            self._waiter.done = True
+            self._waiter.wake()
+            del self  # the traceback of an exception keeps this frame, and the future the exception
+
+    def is_alive(self) -> bool:
+        """Whether the thread still runs."""
+        return self.thread.is_alive()
+
+    def stack(self) -> str:
+        """Return where the thread is now, as traceback text."""
+        return stack_of(self.thread)
+
+    def join(self, grace: float = math.inf) -> bool:
+        """Wait until the thread has ended, whatever happens to the caller's own scope; False after ``grace`` seconds.
+
+        ``grace`` counts from the moment the thread's scope is cancelled. A thread that was cancelled and does not
+        end is reported to the log ``penstock.threads`` with its stack, after 2 s and then ever more rarely.
+        """
+        if not wait_for_end(self._waiter, self.scope, self._report, grace):
+            return False
+        self.thread.join()
+        return True
+
+    def _report(self, seconds: float) -> None:
+        report_stuck(self.thread, seconds)
+
+
+def report_stuck(thread: threading.Thread, seconds: float) -> None:
+    """Say in the log ``penstock.threads`` that ``thread`` does not heed its cancellation, and where it is."""
+    _log.warning(
+        "thread %r was cancelled %.0f s ago and has not ended; interrupt its call with penstock.on_cancel. "
+        "It is here:\n%s",
+        thread.name,
+        seconds,
+        stack_of(thread),
+    )

@@ -1,0 +1,361 @@
+"""The two kinds of end of a channel, for threads."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from penstock.core._origin import caller, remember
+from penstock.core._parking import ThreadWaiter
+from penstock.core.cancel import _current
+from penstock.core.channel._state import ChannelState, ChannelStatistics
+from penstock.core.channel._steps import (
+    _NOTHING_TO_WAIT_WITH,
+    begin_receive,
+    begin_send,
+    look_at_receive,
+    look_at_send,
+    raise_closed,
+    withdraw_receive,
+    withdraw_send,
+)
+from penstock.errors import BrokenError, EndOfChannel, WouldBlock
+
+if TYPE_CHECKING:
+    from penstock.core.channel._aio import AsyncReceiveChannel, AsyncSendChannel
+
+__all__ = ["ReceiveChannel", "SendChannel", "channel"]
+
+T = TypeVar("T")
+_End = TypeVar("_End", bound="_ChannelEnd")
+
+
+class _ChannelEnd:
+    """What both kinds of end have in common."""
+
+    __slots__ = ("__weakref__", "_closed", "_state")
+
+    def __init__(self, state: ChannelState) -> None:
+        self._state = state
+        self._closed = False
+
+    def _open_ends(self) -> dict[int, None]:
+        raise NotImplementedError
+
+    def _abandon(self) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close this end; idempotent, never blocks."""
+        state = self._state
+        with state.mutex:
+            if not self._closed:
+                self._close()
+
+    def _close(self) -> None:
+        self._closed = True
+        self._open_ends().pop(id(self), None)
+        self._state.wake_all()
+
+    def statistics(self) -> ChannelStatistics:
+        """Return the channel's counters as they are now."""
+        with self._state.mutex:
+            return self._state.statistics()
+
+    def __enter__(self: _End) -> _End:
+        return self
+
+    def __del__(self) -> None:
+        # No lock in a finalizer: it may run in a thread that holds it. See ChannelState.abandon_send.
+        if not getattr(self, "_closed", True):
+            self._abandon()
+            warnings.warn(
+                f"{self!r} made at {self._state.origin} was dropped without close()",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+
+    def __repr__(self) -> str:
+        state = self._state
+        name = f" {state.name!r}" if state.name else ""
+        condition = "closed" if self._closed else "open"
+        return f"<{type(self).__name__}{name} {condition}, {len(state.buffer)} of {state.capacity} waiting>"
+
+
+class SendChannel(_ChannelEnd, Generic[T]):
+    """An end to send items to. Made by :func:`penstock.channel` and by ``clone``.
+
+    Safe for use by several threads at once. Leaving its ``with`` block closes it, or aborts with the exception that
+    leaves: a producer that fails must not look like one that has finished.
+    """
+
+    __slots__ = ("_add", "_places", "_take_place")
+
+    def __init__(self, state: ChannelState) -> None:
+        super().__init__(state)
+        self._places = state.places
+        self._take_place: Callable[[], None] = state.places.pop
+        self._add: Callable[[Any], None] = state.buffer.append
+        state.send_ends[id(self)] = None
+
+    @property
+    def aio(self) -> AsyncSendChannel[T]:
+        """The same end for asyncio and trio tasks: an AnyIO ``ObjectSendStream``."""
+        from penstock.core.channel._aio import AsyncSendChannel
+
+        return AsyncSendChannel(self)
+
+    def send(self, item: T) -> None:
+        """Send ``item``; block while there is no place for it (without a buffer: until a receiver takes it).
+
+        Raises:
+            ClosedError: this end is closed.
+            BrokenError: every receiver is closed; or whatever a receiver gave to ``abort``.
+            Cancelled: the current scope was cancelled; the item was not sent.
+        """
+        state = self._state
+        scope = _current.get()
+        if scope is not None and scope._alert:
+            scope._check()
+        if self._places and not (state.halted or self._closed):
+            try:
+                self._take_place()
+                self._add(item)
+            except IndexError:
+                pass  # another sender took the last place
+            except BaseException as exc:
+                state.tear(exc)
+                raise
+            else:
+                if state.receivers:
+                    with state.mutex:
+                        state.serve()
+                return
+        self._send_or_wait(item)
+
+    def _send_or_wait(self, item: T) -> None:
+        sending = None
+        try:
+            sending = begin_send(self, item, ThreadWaiter)
+            while sending is not None and not sending.done:
+                sending.waiter.park()
+                if not sending.done:
+                    look_at_send(sending)
+        except BaseException as exc:
+            if sending is None or not withdraw_send(sending, exc):
+                raise
+
+    def send_nowait(self, item: T) -> None:
+        """Send ``item`` if that needs no waiting.
+
+        Raises:
+            WouldBlock: it does.
+            ClosedError, BrokenError: as ``send``.
+        """
+        if begin_send(self, item, None) is _NOTHING_TO_WAIT_WITH:
+            raise WouldBlock(f"no room in {self._state.label()}")
+
+    def clone(self) -> SendChannel[T]:
+        """Make another send end of the same channel, to be closed on its own: one for each producer.
+
+        Raises:
+            ClosedError: this end is closed.
+        """
+        raise_closed(self)
+        return SendChannel(self._state)
+
+    def abort(self, exc: BaseException | None = None) -> None:
+        """End the channel with an error, whatever other senders do: receivers raise ``exc``, at once.
+
+        Idempotent; the first abort wins. Items that wait are dropped. Without ``exc``, and for exceptions that are
+        not ``Exception``s, receivers raise ``BrokenError``.
+        """
+        state = self._state
+        with state.mutex:
+            if self._closed:
+                return
+            if state.send_error is None:
+                state.send_error = exc if exc is not None else _Aborted(f"{state.label()} was aborted by a sender")
+            self._close()
+            state.halt()
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if exc is None:
+            self.close()
+        else:
+            self.abort(exc)
+
+    def _open_ends(self) -> dict[int, None]:
+        return self._state.send_ends
+
+    def _abandon(self) -> None:
+        self._state.abandon_send(id(self))
+
+
+class ReceiveChannel(_ChannelEnd, Generic[T]):
+    """An end to receive items from. Made by :func:`penstock.channel` and by ``clone``.
+
+    Each item goes to one receiver. Iterating receives until every sender has closed. Safe for use by several
+    threads at once. Leaving its ``with`` block closes it; once the last receiver has left, senders raise
+    ``BrokenError``, with the exception that ended the last one's block as its cause.
+    """
+
+    __slots__ = ("_give_place", "_take")
+
+    def __init__(self, state: ChannelState) -> None:
+        super().__init__(state)
+        self._take: Callable[[], Any] = state.buffer.popleft
+        self._give_place: Callable[[None], None] = state.places.append
+        state.receive_ends[id(self)] = None
+
+    @property
+    def aio(self) -> AsyncReceiveChannel[T]:
+        """The same end for asyncio and trio tasks: an AnyIO ``ObjectReceiveStream``."""
+        from penstock.core.channel._aio import AsyncReceiveChannel
+
+        return AsyncReceiveChannel(self)
+
+    def receive(self) -> T:
+        """Receive the next item; block while there is none.
+
+        Raises:
+            EndOfChannel: every sender has closed and everything sent has been received.
+            PipeAbandoned: instead of that, when a send end was dropped without being closed.
+            ClosedError: this end is closed.
+            Exception: whatever a sender gave to ``abort``.
+            Cancelled: the current scope was cancelled; no item was taken.
+        """
+        state = self._state
+        scope = _current.get()
+        if scope is not None and scope._alert:
+            scope._check()
+        if state.buffered and not (state.halted or self._closed):
+            try:
+                item = self._take()
+                self._give_place(None)
+            except IndexError:
+                pass  # nothing there
+            except BaseException as exc:
+                state.tear(exc)
+                raise
+            else:
+                if state.senders:
+                    with state.mutex:
+                        state.serve()
+                return item  # type: ignore[no-any-return]
+        return self._receive_or_wait()
+
+    def _receive_or_wait(self) -> T:
+        receiving = None
+        try:
+            begun = begin_receive(self, ThreadWaiter)
+            if type(begun) is tuple:
+                return begun[0]  # type: ignore[no-any-return]
+            receiving = begun
+            while not receiving.done:  # type: ignore[union-attr]
+                receiving.waiter.park()  # type: ignore[union-attr]
+                if not receiving.done:  # type: ignore[union-attr]
+                    look_at_receive(receiving)  # type: ignore[arg-type]
+        except BaseException as exc:
+            if receiving is None or not withdraw_receive(receiving, exc):  # type: ignore[arg-type]
+                raise
+        return receiving.item  # type: ignore[union-attr, no-any-return]
+
+    def receive_nowait(self) -> T:
+        """Receive the next item if that needs no waiting.
+
+        Raises:
+            WouldBlock: it does.
+            EndOfChannel, ClosedError: as ``receive``; and whatever a sender gave to ``abort``.
+        """
+        found = begin_receive(self, None)
+        if found is None:
+            raise WouldBlock(f"nothing waits in {self._state.label()}")
+        return found[0]  # type: ignore[index, no-any-return]
+
+    def __iter__(self) -> ReceiveChannel[T]:
+        return self
+
+    def __next__(self) -> T:
+        try:
+            return self.receive()
+        except EndOfChannel:
+            raise StopIteration from None
+
+    def clone(self) -> ReceiveChannel[T]:
+        """Make another receive end of the same channel, to be closed on its own: one for each worker.
+
+        Raises:
+            ClosedError: this end is closed.
+        """
+        raise_closed(self)
+        return ReceiveChannel(self._state)
+
+    def abort(self, exc: BaseException | None = None) -> None:
+        """Stop the senders with an error, whatever other receivers do: they raise ``exc``, at once.
+
+        Idempotent; the first abort wins. Items that wait are dropped. Without ``exc``, and for exceptions that are
+        not ``Exception``s, senders raise ``BrokenError``.
+        """
+        state = self._state
+        with state.mutex:
+            if self._closed:
+                return
+            if state.receive_error is None:
+                state.receive_error = exc if exc is not None else _Aborted(f"{state.label()} was aborted by a receiver")
+            self._close()
+            state.halt()
+
+    def _close(self) -> None:
+        super()._close()
+        if not self._state.receive_ends:
+            self._state.halt()
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        state = self._state
+        with state.mutex:
+            if self._closed:
+                return
+            if exc is not None and state.receive_ends.keys() <= {id(self)}:
+                state.last_receiver_left_by = exc
+            self._close()
+
+    def _open_ends(self) -> dict[int, None]:
+        return self._state.receive_ends
+
+    def _abandon(self) -> None:
+        self._state.abandon_receive(id(self))
+
+
+class _Aborted(BrokenError):
+    """What the other side raises after ``abort()`` without an exception."""
+
+
+def channel(max_buffer_size: int = 0, *, name: str | None = None) -> tuple[SendChannel[Any], ReceiveChannel[Any]]:
+    """Make a channel: objects sent to one end can be received from the other, in any thread or task.
+
+    Args:
+        max_buffer_size: items that may wait in the channel. 0, the default, is a rendezvous: a send returns when a
+            receiver has the item.
+        name: for messages and reports.
+
+    Returns:
+        A send end and a receive end. Both can be cloned; the items end when every send end is closed, and sending
+        fails when every receive end is. An end that is dropped open gives a ``ResourceWarning``, and the items do
+        not end cleanly any more but with ``PipeAbandoned``.
+
+    Raises:
+        ValueError: ``max_buffer_size`` is negative.
+    """
+    if max_buffer_size < 0:
+        raise ValueError(f"max_buffer_size must be 0 or more items, not {max_buffer_size!r}")
+    state = ChannelState(max_buffer_size, name, caller())
+    remember(state)
+    return SendChannel(state), ReceiveChannel(state)

@@ -1,0 +1,157 @@
+"""The two ends of a pipe for asyncio and trio tasks: views of the same ends, over the same state.
+
+They are views rather than methods of the ends, because some libraries (httpx) take any object with ``__aiter__``
+for an asynchronous body and any with ``__iter__`` for a synchronous one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from penstock.core._anyio import as_anyio, register_streams
+from penstock.core._parking import checkpoint, task_waiter
+from penstock.core.pipe._steps import (
+    begin_read,
+    begin_write,
+    look_at_read,
+    look_at_write,
+    withdraw_read,
+    withdraw_write,
+)
+from penstock.errors import BrokenError, ClosedError, EndOfChannel
+
+if TYPE_CHECKING:
+    from penstock.core.pipe._reader import PipeReader
+    from penstock.core.pipe._writer import PipeWriter
+
+__all__ = ["AsyncPipeReader", "AsyncPipeWriter"]
+
+
+class _AsyncEnd:
+    """Closing, and what AnyIO asks of every stream."""
+
+    _end: PipeReader | PipeWriter
+
+    async def aclose(self) -> None:
+        """Close the end, as its ``close()``; a checkpoint, never blocks."""
+        self._end.close()
+        await checkpoint()
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        """AnyIO's typed attributes: none."""
+        return {}
+
+    def extra(self, attribute: Any, default: Any = None) -> Any:
+        """Return ``default``: there are no typed attributes."""
+        return default
+
+    async def __aenter__(self) -> Any:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._end.__exit__(exc_type, exc, traceback)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._end!r}>"
+
+
+class AsyncPipeWriter(_AsyncEnd):
+    """The write end for tasks. Made by ``PipeWriter.aio``."""
+
+    def __init__(self, end: PipeWriter) -> None:
+        self._end: PipeWriter = end
+        register_streams("ByteSendStream", type(self))
+
+    async def send(self, item: bytes | bytearray | memoryview) -> None:
+        """Send all of ``item``; suspends as ``PipeWriter.write`` blocks, and raises what it raises.
+
+        Always a checkpoint, before anything is sent.
+        """
+        await checkpoint()
+        with as_anyio(ClosedError, BrokenError):
+            if type(item) is bytes:
+                await self._send(item, len(item))
+                return
+            with memoryview(item) as view, view.cast("B") as octets:
+                await self._send(octets, len(octets))
+
+    async def _send(self, data: bytes | memoryview, size: int) -> None:
+        state = self._end._state
+        offer = None
+        try:
+            offer = begin_write(state, data, size, task_waiter)
+            if offer is None:
+                return
+            began = monotonic()
+            try:
+                while not offer.done:
+                    await offer.waiter.park()
+                    if not offer.done:
+                        look_at_write(state, offer)
+            finally:
+                state.write_blocked_seconds += monotonic() - began
+        except BaseException as exc:
+            if offer is None or not withdraw_write(state, offer, exc):
+                raise
+
+
+class AsyncPipeReader(_AsyncEnd):
+    """The read end for tasks. Made by ``PipeReader.aio``. Iterates over what ``receive`` returns."""
+
+    def __init__(self, end: PipeReader) -> None:
+        self._end: PipeReader = end
+        register_streams("ByteReceiveStream", type(self))
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        """Receive what is there, up to ``max_bytes``; suspends while nothing is, as ``PipeReader.read1`` blocks.
+
+        Always a checkpoint, before anything is taken.
+
+        Raises:
+            EndOfChannel: the end of the data; also an ``anyio.EndOfStream`` where AnyIO is in use.
+            Exception: what ``PipeReader.read1`` raises.
+        """
+        if max_bytes < 1:
+            raise ValueError(f"max_bytes must be at least 1, not {max_bytes!r}")
+        await checkpoint()
+        with as_anyio(ClosedError, BrokenError, EndOfChannel):
+            parts = await self._receive(max_bytes)
+            if not parts:
+                raise EndOfChannel(f"end of {self._end._state.label()}")
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _receive(self, max_bytes: int) -> list[bytes]:
+        state = self._end._state
+        order = None
+        try:
+            begun = begin_read(state, max_bytes, True, task_waiter)
+            if isinstance(begun, list):
+                return begun
+            order = begun
+            began = monotonic()
+            try:
+                while not order.done:
+                    await order.waiter.park()
+                    if order.done or look_at_read(state, order):
+                        break
+            finally:
+                state.read_blocked_seconds += monotonic() - began
+        except BaseException as exc:
+            if order is None or not withdraw_read(state, order, exc):
+                raise
+        return order.parts
+
+    def __aiter__(self) -> AsyncPipeReader:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await self.receive()
+        except EndOfChannel:
+            raise StopAsyncIteration from None

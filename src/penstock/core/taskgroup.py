@@ -1,0 +1,143 @@
+"""Own threads: start them, cancel the siblings of the first that fails, wait for all, raise what went wrong.
+
+A block of code that starts threads in a ``TaskGroup`` is left when every one of them has ended, never sooner. So
+no thread outlives the data it works on, and no exception gets lost: they leave together, as an ``ExceptionGroup``.
+"""
+
+from __future__ import annotations
+
+import _thread
+import functools
+from collections.abc import Callable
+from types import TracebackType
+from typing import ParamSpec, TypeVar, cast
+
+from penstock.core._future import Future
+from penstock.core._threads import OwnedThread
+from penstock.core.cancel import CancelScope
+from penstock.errors import Cancelled
+
+__all__ = ["TaskGroup"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class TaskGroup:
+    """Threads with one owner. Use as a context manager, once.
+
+    Leaving the block waits for every child. The first child that raises, or the block itself raising, cancels the
+    others; so does a cancel or deadline from outside. Children run under ``cancel_scope`` in a copy of the context
+    they were started in. Children that end with ``Cancelled`` are no failures.
+
+    A child stuck in a foreign call is waited for, and named with its stack in the log ``penstock.threads``. A
+    second Ctrl-C while waiting gives up waiting.
+
+    Attributes:
+        cancel_scope: cancel it to stop the block and all children quietly.
+    """
+
+    def __init__(self) -> None:
+        self.cancel_scope = CancelScope()
+        self._mutex = _thread.allocate_lock()
+        self._children: dict[OwnedThread, None] = {}
+        self._errors: list[BaseException] = []
+        self._cancelled_children = False
+        self._open = False
+        self._started = 0
+
+    def __enter__(self) -> TaskGroup:
+        self.cancel_scope.__enter__()
+        self._open = True
+        return self
+
+    def start_soon(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Start ``fn(*args)`` in a new thread; never blocks.
+
+        Args:
+            fn: what to run.
+            args: its arguments.
+            kwargs: ``name``, the thread's name, is taken out; the rest is passed on.
+
+        Returns:
+            The future of its result. Its exception also leaves through the group.
+
+        Raises:
+            RuntimeError: the block has not been entered, or all its children have ended and it has been left.
+        """
+        self._started += 1
+        name = kwargs.pop("name", None) or f"{getattr(fn, '__name__', 'task')}-{self._started}"
+        call = functools.partial(fn, *args, **kwargs)
+        child = OwnedThread(call, self.cancel_scope, str(name), on_end=self._ended)
+        with self._mutex:
+            if not self._open:
+                raise RuntimeError("this TaskGroup is not open: start children inside its with block")
+            self._children[child] = None
+        try:
+            child.start()
+        except BaseException:
+            self._children.pop(child, None)
+            raise
+        return cast("Future[T]", child.future)
+
+    def _ended(self, child: OwnedThread) -> None:
+        future = child.future
+        if future.cancelled():
+            self._cancelled_children = True
+            return
+        exc = future.exception(0)
+        if exc is not None:
+            with self._mutex:
+                self._errors.append(exc)
+            self.cancel_scope.cancel(exc)
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if exc is not None:
+            self.cancel_scope.cancel(exc)
+        interrupt = self._join_all()
+        try:
+            return self._leave(exc or interrupt)
+        finally:
+            # An exception refers to the frames it passed through, and they to it.
+            del exc, traceback, interrupt
+            self._errors = []
+
+    def _join_all(self) -> BaseException | None:
+        """Wait until no child is left, also those that children start; return the Ctrl-C that came meanwhile."""
+        interrupt: BaseException | None = None
+        while True:
+            with self._mutex:
+                child = next(iter(self._children), None)
+                if child is None:
+                    self._open = False
+                    return interrupt
+            try:
+                child.join()
+                self._children.pop(child, None)
+            except KeyboardInterrupt as again:
+                if interrupt is not None:
+                    raise
+                interrupt = again
+                self.cancel_scope.cancel(again)
+
+    def _leave(self, body_error: BaseException | None) -> bool:
+        scope = self.cancel_scope
+        if isinstance(body_error, KeyboardInterrupt | SystemExit):
+            scope.__exit__(type(body_error), body_error, None)
+            raise body_error
+        errors = list(self._errors)
+        if body_error is not None and not isinstance(body_error, Cancelled):
+            errors.insert(0, body_error)
+        if errors:
+            group = BaseExceptionGroup("errors in a TaskGroup", errors)
+            scope.__exit__(type(group), group, None)
+            raise group
+        if body_error is None and self._cancelled_children and scope._interrupted:
+            # The children gave up because of a scope further out; the block did not do its work either.
+            body_error = scope._cancelled()
+            if not scope.__exit__(Cancelled, body_error, None):
+                raise body_error
+            return True
+        return scope.__exit__(type(body_error) if body_error else None, body_error, None)
