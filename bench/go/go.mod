@@ -1,0 +1,3 @@
+module penstock.bench/peer
+
+go 1.19
