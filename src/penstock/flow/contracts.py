@@ -7,6 +7,20 @@ A copy is a chain of stages joined by bounded pipes, each stage in a thread of i
 Bytes pass untouched where the source can hand out what the sink wants (``Source.byte_formats``); otherwise the
 source gives Arrow batches and a format encodes them. The pipes carry errors, so a stage that fails makes every
 stage after it raise the same exception where it would have read on: *an error is never an end of data*.
+
+The caller (``penstock.api``) introduces the two sides to each other; neither imports the other::
+
+    formats.infer("x.csv.gz")              -> ("csv", "gzip");  (None, None) where the name tells nothing
+    formats.format_by_name("csv")          -> Format            ConfigurationError with a did-you-mean
+    formats.compress(stream, out, "gzip")  -> int               bytes read; a stage between encode and store
+    connectors.open_source(uri, formats=penstock.formats, query=None, table=None, columns=None, where=None,
+                           limit=None, format=None, compression=None, batch_bytes=...) -> Source
+    connectors.open_sink(uri, format_name="csv", media_type="text/csv", compression=None, if_exists="fail",
+                         part_size=None, concurrency=None, method=None) -> Sink
+    connectors.redact(uri)                 -> str               for messages
+
+``formats=`` is the module itself: a source of stored bytes (file, HTTP, S3, stdin) decodes itself with it. Making a
+Source or a Sink touches nothing; ``check``, ``open_*`` and ``store`` do.
 """
 
 from __future__ import annotations
@@ -19,7 +33,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["BatchStream", "ByteReader", "ByteWriter", "Format", "Receipt", "Sink", "Source"]
+__all__ = ["BatchStream", "ByteReader", "ByteWriter", "Format", "Formats", "Receipt", "Sink", "Source"]
 
 ByteReader = BinaryIO
 """A readable whose ``read(n)`` fills, whose ``b""`` is the end and nothing else, and which raises on failure."""
@@ -64,6 +78,11 @@ class Source(Protocol):
     @property
     def byte_formats(self) -> frozenset[str]:
         """Names of the formats this source can hand out as bytes without parsing them."""
+        ...
+
+    @property
+    def rows_read(self) -> int | None:
+        """Rows handed out; None where they were not counted (bytes of a file passed through). Final after the block."""
         ...
 
     def open_bytes(self, format_name: str) -> AbstractContextManager[Iterator[bytes]]:
@@ -136,6 +155,34 @@ class Format(Protocol):
         """Write every batch to ``out`` and return the number of rows. Does not close ``out``."""
         ...
 
-    def decode(self, stream: ByteReader) -> AbstractContextManager[BatchStream]:
-        """Read batches from encoded, uncompressed bytes."""
+    def decode(self, stream: ByteReader, schema: pa.Schema | None = None) -> AbstractContextManager[BatchStream]:
+        """Read batches from encoded, uncompressed bytes. Does not close ``stream``.
+
+        Args:
+            stream: the bytes.
+            schema: what the columns are known to be; None to find out.
+
+        Raises:
+            SourceError: the bytes are not what they should be; says at which record.
+        """
+        ...
+
+
+class Formats(Protocol):
+    """What a source of stored bytes needs to decode itself. The module ``penstock.formats`` is one."""
+
+    def infer(self, path: str) -> tuple[str | None, str | None]:
+        """Return the names of format and compression that the suffixes of ``path`` tell."""
+        ...
+
+    def format_by_name(self, name: str) -> Format:
+        """Return the format of that name.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
+        ...
+
+    def decompressing(self, stream: ByteReader, name: str) -> AbstractContextManager[ByteReader]:
+        """Return a reader of ``stream`` decompressed. A stream that stops short raises, it does not end."""
         ...

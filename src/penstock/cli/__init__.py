@@ -1,0 +1,82 @@
+"""The command line: parse, call the library, choose an exit code. No logic of its own.
+
+`penstock --help` imports the parser and nothing else; a command imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from penstock.cli.arguments import build_parser
+from penstock.cli.exit_codes import CLOSED_STDOUT, OK, USAGE, code_for_signal
+
+__all__ = ["main", "run_and_exit"]
+
+_SIGINT = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; see ``docs/cli.md`` for what the codes mean.
+
+    Args:
+        argv: the arguments after the program's name; None for those of this process.
+    """
+    try:
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()  # here, where a reader that has left can be caught, and not at exit
+    except BrokenPipeError:  # `penstock --help | head -1`
+        _forget_stdout()
+        return CLOSED_STDOUT
+    except KeyboardInterrupt:  # before or after the part that handles it
+        return code_for_signal(_SIGINT)
+
+
+def run_and_exit() -> NoReturn:
+    """Run the command line of this process and end it with the exit code: the entry point of ``penstock``.
+
+    The interpreter is not torn down. Threads of extensions (obstore's, written in Rust) may be on their way into it
+    just then, and abort the process: measured, one in forty copies to S3 that were stopped by a signal. There is
+    nothing left to tear down either: leaving the copy's own blocks has closed everything.
+    """
+    try:
+        code = main()
+    except SystemExit as exit_of_argparse:
+        code = exit_of_argparse.code if isinstance(exit_of_argparse.code, int) else OK
+    with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+        sys.stderr.flush()
+    os._exit(code)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    parser = build_parser()
+    arguments = parser.parse_args(argv)
+    if arguments.version:
+        sys.stdout.write(f"penstock {_version()}\n")
+        return OK
+    if arguments.command is None:
+        parser.print_help(sys.stderr)
+        return USAGE
+    from penstock.cli import cp
+
+    return cp.run(arguments)
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return metadata.version("penstock")
+    return "(not installed)"
+
+
+def _forget_stdout() -> None:
+    """Keep the interpreter from flushing a closed standard output at exit, which would print an error."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)

@@ -1,0 +1,153 @@
+"""The command line's words: every flag, its help, and nothing that acts on them."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from typing import NoReturn
+
+from penstock.cli.exit_codes import USAGE
+from penstock.cli.redaction import Redactor
+
+__all__ = ["build_parser"]
+
+_DESCRIPTION = "Move data of any size through bounded memory, and leave nothing behind."
+
+_OVERVIEW = """\
+examples:
+  penstock cp sqlite:///shop.db - -t orders --format ndjson | head
+  penstock cp postgresql://db/shop s3://bucket/orders.csv.gz -q 'select * from orders'
+
+`penstock COMMAND --help` shows the flags of a command.
+"""
+
+_CP_DESCRIPTION = """\
+Copy a table, a query or a file to a destination, which appears complete or not at all.
+
+SRC  postgresql://user@host/db, sqlite:///file.db, s3://bucket/key, https://..., a path, or - for standard input
+DST  s3://bucket/key, https://... (sent as the body of a POST), a path, or - for standard output
+
+Format and compression are told by the names (.csv .ndjson, .gz .zst) unless flags say otherwise.
+Data goes to standard output, everything else to standard error.
+"""
+
+_CP_EXAMPLES = """\
+examples:
+  penstock cp sqlite:///shop.db - -t orders                        a table as CSV, to standard output
+  penstock cp sqlite:///shop.db orders.ndjson.zst -t orders        ... to a compressed file
+  penstock cp postgresql:///shop s3://bucket/big.csv.gz -f big.sql a query to an object store
+  penstock cp events.csv https://example.org/ingest --format ndjson
+  zcat old.csv.gz | penstock cp - new.ndjson --source-format csv
+
+exit codes:
+  0 done   1 failed   2 usage   3 source   4 destination   5 deadline or stall   6 verification
+  130, 143 stopped by SIGINT, SIGTERM   141 whoever read standard output has left
+
+Passwords: rather than into SRC or DST, where other users may see them, put them into ~/.pgpass, PGPASSWORD
+or AWS_SECRET_ACCESS_KEY. Sizes read 64MiB, 64M or 64MB (a million); durations 30s, 5m, 1h30m.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the secrets an argument may hold."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with the code for usage."""
+        self.exit(USAGE, Redactor()(f"{self.prog}: {message} (see {self.prog} --help)\n"))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = _Parser(
+        prog="penstock",
+        description=_DESCRIPTION,
+        epilog=_OVERVIEW,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    _add_cp(commands)
+    return parser
+
+
+def _add_cp(commands: argparse._SubParsersAction[_Parser]) -> None:
+    cp = commands.add_parser(
+        "cp",
+        help="copy a table, a query or a file to a destination",
+        description=_CP_DESCRIPTION,
+        epilog=_CP_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    cp.add_argument("source", metavar="SRC", help="where the data comes from")
+    cp.add_argument("destination", metavar="DST", help="where it goes")
+    _add_what(cp.add_argument_group("what to read"))
+    _add_how(cp.add_argument_group("what to write"))
+    _add_limits(cp.add_argument_group("memory and time"))
+    _add_talk(cp.add_argument_group("what to say"))
+
+
+def _add_what(group: argparse._ArgumentGroup) -> None:
+    one = group.add_mutually_exclusive_group()
+    one.add_argument("-t", "--table", metavar="NAME", help="table to read")
+    one.add_argument("-q", "--query", metavar="SQL", help="query to run instead")
+    one.add_argument("-f", "--file", metavar="FILE", help="file that holds the query")
+    group.add_argument("--columns", metavar="A,B", type=_names, help="columns of the table, in this order")
+    group.add_argument("--where", metavar="SQL", help="condition on the rows of the table")
+    group.add_argument("--limit", metavar="N", type=_count, help="at most so many rows")
+    group.add_argument("--source-format", metavar="NAME", help="what SRC holds, where its name does not tell")
+    group.add_argument("--source-compression", metavar="NAME", help="how SRC is compressed: gzip, zstd or none")
+
+
+def _add_how(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--format", metavar="NAME", help="csv, tsv or ndjson; default: as DST or SRC is named, else csv")
+    group.add_argument("--compression", metavar="NAME", help="gzip, zstd or none; default: as DST is named")
+    group.add_argument(
+        "--if-exists",
+        choices=("fail", "overwrite", "skip"),
+        default="fail",
+        help="what to do when DST is there already; default: %(default)s",
+    )
+    group.add_argument("--method", metavar="METHOD", help="HTTP method to send with; default: POST")
+    group.add_argument("--part-size", metavar="SIZE", help="size of one part of an upload; default: as large as fits")
+    group.add_argument("--concurrency", metavar="N", type=_count, help="parts sent at once; default: up to 4")
+
+
+def _add_limits(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--max-memory", metavar="SIZE", default="128MiB", help="bytes that may be in flight; default: %(default)s"
+    )
+    group.add_argument("--timeout", metavar="TIME", help="give up when it takes longer than this in all")
+    group.add_argument("--stall-timeout", metavar="TIME", help="give up when no byte moves for this long")
+
+
+def _add_talk(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--progress",
+        choices=("auto", "bar", "log", "json", "none"),
+        default="auto",
+        help="how to show progress; default: a bar on a terminal, else a line every 10 s",
+    )
+    group.add_argument("--summary", metavar="FILE", help="write a report as JSON to FILE, also after a failure")
+    group.add_argument("--dry-run", action="store_true", help="print what would be done, and touch nothing")
+    group.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv: tracebacks too")
+    group.add_argument("--quiet", action="store_true", help="say nothing unless it fails")
+
+
+def _names(text: str) -> list[str]:
+    """Split a list of names as CSV does, so that a name may be quoted."""
+    names = [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [])]
+    if not names or not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of names like a,b,c")
+    return names
+
+
+def _count(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero")
+    return number

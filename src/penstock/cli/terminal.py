@@ -1,0 +1,121 @@
+"""What the command says, on standard error: standard output is for data. Nothing gets past the redactor."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from typing import TextIO, final
+
+from penstock.cli.redaction import Redactor
+from penstock.errors import PenstockError
+
+__all__ = ["Terminal", "error_to_dict"]
+
+_SHOW_NOTES = 1
+_SHOW_TRACEBACK = 2
+_LEVELS = {0: logging.WARNING, _SHOW_NOTES: logging.INFO, _SHOW_TRACEBACK: logging.DEBUG}
+
+
+@final
+class Terminal:
+    """Writes summaries, errors and log lines for people, or as JSON lines for programs.
+
+    Args:
+        redact: applied to everything written.
+        verbosity: how many ``-v``: 0 one line, 1 notes and log, 2 tracebacks and debug log.
+        quiet: no summary.
+        as_json: one JSON object a line instead of text.
+        stream: where to write; None for standard error.
+    """
+
+    def __init__(
+        self,
+        redact: Redactor,
+        *,
+        verbosity: int = 0,
+        quiet: bool = False,
+        as_json: bool = False,
+        stream: TextIO | None = None,
+    ) -> None:
+        self._redact = redact
+        self._verbosity = min(verbosity, _SHOW_TRACEBACK)
+        self._quiet = quiet
+        self._as_json = as_json
+        self._stream = sys.stderr if stream is None else stream
+
+    def answer(self, text: str) -> None:
+        """Print what was asked for (a plan), on standard output."""
+        sys.stdout.write(self._redact(text) + "\n")
+        sys.stdout.flush()
+
+    def summary(self, text: str, event: Mapping[str, object]) -> None:
+        """Say how a copy went that did not fail."""
+        if not self._quiet:
+            self._write(json.dumps(event, default=str) if self._as_json else f"penstock: {text}")
+
+    def error(self, error: BaseException) -> None:
+        """Say what went wrong: one line; with ``-v`` its notes, with ``-vv`` the traceback."""
+        if self._as_json:
+            self._write(json.dumps({"event": "failed", "error": error_to_dict(error)}))
+        else:
+            self._write(f"penstock: {_one_line(error)}")
+            self._write_notes(error)
+        if self._verbosity >= _SHOW_TRACEBACK:
+            self._write("".join(traceback.format_exception(error)).rstrip())
+
+    def _write_notes(self, error: BaseException) -> None:
+        """Show the notes: those of one line tell of a second failure and are always shown, stacks only if asked."""
+        if self._verbosity >= _SHOW_TRACEBACK:
+            return  # the traceback has them
+        for note in getattr(error, "__notes__", ()):
+            if self._verbosity >= _SHOW_NOTES or "\n" not in note:
+                self._write(f"penstock: {note}")
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # nobody reads standard error: there is nobody to tell
+            self._stream.write(self._redact(text) + "\n")
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def showing_log(self) -> Iterator[None]:
+        """Show penstock's log lines while the block runs: warnings, with ``-v`` what happens, with ``-vv`` all."""
+        handler = _LogLines(self._write)
+        logger = logging.getLogger("penstock")
+        before = logger.level
+        logger.addHandler(handler)
+        logger.setLevel(_LEVELS[self._verbosity])
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(before)
+
+
+@final
+class _LogLines(logging.Handler):
+    def __init__(self, write: Callable[[str], None]) -> None:
+        super().__init__()
+        self._write_line = write
+        self.setFormatter(logging.Formatter("penstock: %(levelname)s: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._write_line(self.format(record))
+
+
+def error_to_dict(error: BaseException) -> dict[str, object]:
+    """Return an error as plain values, for ``--summary`` and ``--progress json``."""
+    names = ("where", "hint", "transient")
+    details = {name: getattr(error, name) for name in names if hasattr(error, name)}
+    return {"type": type(error).__name__, "message": _one_line(error), **details}
+
+
+def _one_line(error: BaseException) -> str:
+    """Return the message of ``error`` as one line; say so if nobody foresaw it."""
+    text = " ".join(str(error).split())
+    if isinstance(error, PenstockError) and text:
+        return text
+    return f"unexpected {type(error).__name__}: {text} (-vv shows where; please report it)"

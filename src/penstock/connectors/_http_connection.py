@@ -1,0 +1,303 @@
+"""One HTTP/1.1 connection that can be cancelled at any moment: address, connect, TLS, answer.
+
+Written on ``http.client`` and plain sockets rather than a client library, because the sink must do what libraries
+hide: notice an answer while the body is still being sent, and cut a body so that it can not be taken for whole.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import io
+import re
+import socket
+import ssl
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote, urlsplit
+
+from penstock.connectors._uri import redact
+from penstock.core.cancel import on_cancel
+from penstock.errors import ConfigurationError, ConnectorError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+__all__ = ["Connection", "Endpoint", "connected", "excerpt"]
+
+_CONNECT_SECONDS = 10.0
+_USUAL_PORTS = {"http": 80, "https": 443}
+_EXCERPT_BYTES = 2048
+_EXCERPT_CHARACTERS = 300
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER of zero seconds: close() drops what is queued and sends RST
+_NOT_PRINTABLE = re.compile(r"[\s\x00-\x1f\x7f]+")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An HTTP address taken apart. ``where`` is how messages show it."""
+
+    scheme: str
+    host: str
+    port: int
+    target: str
+    where: str
+    authorization: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, uri: str) -> Endpoint:
+        """Take ``uri`` apart; a user name and password in it become basic authorization.
+
+        Raises:
+            ConfigurationError: it is not well-formed.
+        """
+        where = redact(uri)
+        try:
+            parts = urlsplit(uri)
+            port = parts.port or _USUAL_PORTS[parts.scheme.lower()]
+        except ValueError:
+            parts, port = None, 0
+        if parts is None or not parts.hostname:
+            problem = "not a well-formed address; write characters like @ : / # in a password as %40 %3A %2F %23"
+            raise ConfigurationError(f"{where}: {problem}")
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        if not target.isascii() or _NOT_PRINTABLE.search(target):
+            raise ConfigurationError(f"{where}: spaces and letters beyond ASCII must be percent-encoded")
+        return cls(parts.scheme.lower(), parts.hostname, port, target, where, _basic(parts.username, parts.password))
+
+    @property
+    def host_header(self) -> str:
+        """Host and, where it is not the usual one, port."""
+        host = f"[{self.host}]" if ":" in self.host else self.host.encode("idna").decode("ascii")
+        return host if self.port == _USUAL_PORTS.get(self.scheme) else f"{host}:{self.port}"
+
+
+def _basic(user: str | None, password: str | None) -> str | None:
+    if user is None:
+        return None
+    pair = f"{unquote(user)}:{unquote(password or '')}"
+    return "Basic " + base64.b64encode(pair.encode()).decode("ascii")
+
+
+@contextmanager
+def connected(endpoint: Endpoint, error: type[ConnectorError]) -> Iterator[Connection]:
+    """Connect, and close on leaving; without a word when the block fails (see :meth:`Connection.cut`).
+
+    Raises:
+        ConnectorError: (as ``error``) it is refused, unknown, or not to be trusted.
+    """
+    with _translating(endpoint, error):
+        opened = _open_socket(endpoint)
+    connection = Connection(endpoint, opened, error)
+    try:
+        yield connection
+    except BaseException:
+        connection.cut()
+        raise
+    finally:
+        opened.close()
+
+
+class Connection:
+    """An open connection. Every method blocks, is woken by a cancel, and raises ``error`` when the peer fails."""
+
+    def __init__(self, endpoint: Endpoint, opened: socket.socket, error: type[ConnectorError]) -> None:
+        self.endpoint = endpoint
+        self.socket = opened
+        self._error = error
+        self._method = ""
+        self._received = b""
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether TLS is between us and the socket: bytes arriving there need not be an answer."""
+        return isinstance(self.socket, ssl.SSLSocket)
+
+    def send_head(self, method: str, headers: dict[str, str]) -> None:
+        """Send request line and headers; Host and Authorization are added."""
+        self._method = method
+        request = http.client.HTTPConnection(self.endpoint.host)
+        request.sock = collected = _Collector()
+        request.putrequest(method, self.endpoint.target, skip_host=True, skip_accept_encoding=True)
+        request.putheader("Host", self.endpoint.host_header)
+        if self.endpoint.authorization:
+            request.putheader("Authorization", self.endpoint.authorization)
+        for name, value in headers.items():
+            request.putheader(name, value)
+        request.endheaders()
+        self.send(collected.data)
+
+    def send(self, data: bytes) -> None:
+        """Send all of ``data``."""
+        # Only the sending half is shut down by a cancel, so that an answer that caused it can still be read.
+        with _translating(self.endpoint, self._error), on_cancel(lambda: _shut_down(self.socket, socket.SHUT_WR)):
+            self.socket.sendall(data)
+
+    def answer(self) -> http.client.HTTPResponse:
+        """Wait for the head of the answer; read its body with :meth:`read`."""
+        with self.receiving():
+            response = http.client.HTTPResponse(
+                cast(socket.socket, _Answering(self.socket, self._received)), method=self._method
+            )
+            response.begin()
+        return response
+
+    def read(self, response: http.client.HTTPResponse, size: int) -> bytes:
+        """Read up to ``size`` bytes of the body of an answer."""
+        with self.receiving():
+            return response.read(size)
+
+    @contextmanager
+    def receiving(self) -> Iterator[None]:
+        """Translate failures of reading, and let a cancel interrupt it."""
+        with _translating(self.endpoint, self._error), on_cancel(lambda: _shut_down(self.socket, socket.SHUT_RDWR)):
+            yield
+
+    def has_answer(self) -> bool:
+        """Look, without waiting, whether bytes of an answer have come through TLS."""
+        if not self._received:
+            timeout = self.socket.gettimeout()
+            self.socket.settimeout(0)
+            try:
+                self._received = self.socket.recv(1)
+                return True  # a byte, or the end of the connection
+            except (BlockingIOError, ssl.SSLWantReadError):
+                return False
+            except OSError:
+                return True  # what happened, reading the answer will tell
+            finally:
+                self.socket.settimeout(timeout)
+        return True
+
+    def cut(self) -> None:
+        """Have the connection reset when it is closed, so that nothing sent on it looks complete to anybody."""
+        with contextlib.suppress(OSError):  # it is gone already, which is as good
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+
+
+def excerpt(connection: Connection, response: http.client.HTTPResponse) -> str:
+    """Return the first words of the body of an error answer, on one line; what does not come within 2 s is left."""
+    connection.socket.settimeout(2.0)
+    try:
+        body = connection.read(response, _EXCERPT_BYTES)
+    except ConnectorError:
+        return ""
+    text = _NOT_PRINTABLE.sub(" ", body.decode("utf-8", errors="replace")).strip()
+    return text if len(text) <= _EXCERPT_CHARACTERS else f"{text[:_EXCERPT_CHARACTERS]}..."
+
+
+def _open_socket(endpoint: Endpoint) -> socket.socket:
+    last: OSError | None = None
+    for family, kind, protocol, _name, address in socket.getaddrinfo(
+        endpoint.host, endpoint.port, type=socket.SOCK_STREAM
+    ):
+        raw = socket.socket(family, kind, protocol)
+        try:
+            return _connect(raw, address, endpoint)
+        except ssl.SSLError:
+            raw.close()
+            raise
+        except OSError as exc:
+            raw.close()
+            last = exc
+        except BaseException:
+            raw.close()
+            raise
+    raise last or OSError("the name has no address")
+
+
+def _connect(raw: socket.socket, address: Any, endpoint: Endpoint) -> socket.socket:
+    raw.settimeout(_CONNECT_SECONDS)
+    with on_cancel(lambda: _shut_down(raw, socket.SHUT_RDWR)):
+        raw.connect(address)
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if endpoint.scheme == "https":
+        raw = _encrypted(raw, endpoint)
+    raw.settimeout(None)  # from here on a wait may be long; cancels and deadlines end it
+    return raw
+
+
+def _encrypted(raw: socket.socket, endpoint: Endpoint) -> ssl.SSLSocket:
+    context = ssl.create_default_context()
+    encrypted = context.wrap_socket(raw, server_hostname=endpoint.host, do_handshake_on_connect=False)
+    try:
+        with on_cancel(lambda: _shut_down(encrypted, socket.SHUT_RDWR)):
+            encrypted.do_handshake()
+    except BaseException:
+        encrypted.close()
+        raise
+    return encrypted
+
+
+def _shut_down(opened: socket.socket, how: int) -> None:
+    with contextlib.suppress(OSError):
+        # Not SSLSocket.shutdown: that takes the TLS layer off first, and the other thread may be sending.
+        socket.socket.shutdown(opened, how)
+
+
+@contextmanager
+def _translating(endpoint: Endpoint, error: type[ConnectorError]) -> Iterator[None]:
+    """The one seam between sockets and our errors."""
+    try:
+        yield
+    except socket.gaierror as exc:
+        raise error(f"unknown host {endpoint.host!r}", where=endpoint.where, hint="is the name right?") from exc
+    except ssl.SSLCertVerificationError as exc:
+        hint = "the server's certificate is not trusted here; SSL_CERT_FILE may name another authority"
+        raise error(f"TLS: {exc.verify_message}", where=endpoint.where, hint=hint) from exc
+    except ssl.SSLError as exc:
+        reason = (exc.reason or str(exc)).lower().replace("_", " ")
+        raise error(f"TLS: {reason}", where=endpoint.where, hint="does the server speak https on this port?") from exc
+    except ConnectionRefusedError as exc:
+        hint = f"is anything listening on port {endpoint.port}?"
+        raise error("connection refused", where=endpoint.where, hint=hint, transient=True) from exc
+    except TimeoutError as exc:
+        raise error("no answer in time", where=endpoint.where, transient=True) from exc
+    except (http.client.IncompleteRead, http.client.RemoteDisconnected, ConnectionError) as exc:
+        raise error("the server closed the connection", where=endpoint.where, transient=True) from exc
+    except http.client.HTTPException as exc:
+        raise error(f"not an HTTP answer: {exc!r}", where=endpoint.where, hint="is it an HTTP server?") from exc
+    except OSError as exc:
+        raise error(exc.strerror or str(exc), where=endpoint.where) from exc
+
+
+class _Collector:
+    """Stands in for the socket of ``http.client`` while it writes the head."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def sendall(self, data: bytes) -> None:
+        self.data += data
+
+
+class _Answering:
+    """Gives ``http.client`` the bytes of an answer, the ones read already first."""
+
+    def __init__(self, opened: socket.socket, received: bytes) -> None:
+        self._raw = _Received(opened, received)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self._raw)
+
+
+class _Received(io.RawIOBase):
+    def __init__(self, opened: socket.socket, received: bytes) -> None:
+        super().__init__()
+        self._socket = opened
+        self._received = received
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer).cast("B")
+        if self._received:
+            size = min(len(view), len(self._received))
+            view[:size], self._received = self._received[:size], self._received[size:]
+            return size
+        return self._socket.recv_into(view)

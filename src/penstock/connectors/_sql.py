@@ -1,0 +1,57 @@
+"""Put together the one statement a database source runs. Pure text; nothing is executed here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from penstock.connectors._requests import SourceRequest
+from penstock.errors import ConfigurationError
+
+__all__ = ["bare", "quoted", "quoted_path", "select_statement"]
+
+
+def quoted(name: str) -> str:
+    """Return an SQL identifier, whatever characters are in ``name``."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quoted_path(table: str) -> str:
+    """Return ``"schema"."table"`` for ``schema.table``.
+
+    A table whose own name has a dot, or anything else unusual, is read with a query.
+    """
+    return ".".join(map(quoted, table.split(".")))
+
+
+def bare(query: str) -> str:
+    """Return ``query`` without the semicolon people end it with."""
+    return query.strip().rstrip(";").rstrip()
+
+
+def select_statement(request: SourceRequest, quote_column: Callable[[str], str] = quoted) -> str:
+    """Return the SELECT that a request for a query or table means.
+
+    ``columns``, ``where`` and ``limit`` narrow a table, or a query as a whole.
+
+    Args:
+        request: what was asked for.
+        quote_column: how this database quotes the name of a column.
+
+    Raises:
+        ConfigurationError: neither a query nor a table was given.
+    """
+    if request.query is not None:
+        query = bare(request.query)
+        if not query:
+            raise ConfigurationError(f"{request.shown}: the query is empty")
+        if request.columns is None and request.where is None and request.limit is None:
+            return query
+        source = f"(\n{query}\n) AS query"  # on lines of its own: the query may end in a comment
+    elif request.table:
+        source = quoted_path(request.table)
+    else:
+        raise ConfigurationError(f"{request.shown}: say what to read: a table (-t) or a query (-q)")
+    columns = "*" if request.columns is None else ", ".join(map(quote_column, request.columns))
+    where = "" if request.where is None else f" WHERE {request.where}"
+    limit = "" if request.limit is None else f" LIMIT {request.limit:d}"
+    return f"SELECT {columns} FROM {source}{where}{limit}"  # noqa: S608 - the query and condition are the user's own SQL

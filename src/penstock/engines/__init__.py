@@ -1,0 +1,1 @@
+"""How a plan runs. `local`: in this process, one thread per stage."""

@@ -1,0 +1,140 @@
+"""A link for Arrow batches: a rendezvous."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import monotonic
+from typing import TYPE_CHECKING, final
+
+from penstock.core.channel import ReceiveChannel, SendChannel, channel
+from penstock.engines.links import LinkState
+from penstock.flow.contracts import BatchStream
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["BatchLink"]
+
+
+@final
+class BatchLink:
+    """Hands Arrow batches from the source's thread to the encoder's.
+
+    A rendezvous: while one batch is encoded the next is being read, and no third one exists.
+    The schema goes ahead of the batches, so that an empty result still has a header.
+    """
+
+    def __init__(self, *, name: str) -> None:
+        sender, receiver = channel(0, name=name)
+        self._send: SendChannel[object] = sender
+        self._receive: ReceiveChannel[object] = receiver
+        self._bytes_in = 0
+        self._bytes_out = 0
+        self._rows_out = 0
+        self._write_blocked = _Stopwatch()
+        self._read_blocked = _Stopwatch()
+        self._write_closed = False
+        self._read_closed = False
+
+    @property
+    def rows(self) -> int:
+        """Rows handed over so far."""
+        return self._rows_out
+
+    def feed(self, stream: BatchStream) -> None:
+        """Hand over the schema and every batch of ``stream``. Blocks while the encoder is busy."""
+        self._put(stream.schema)
+        for batch in stream:
+            self._bytes_in += batch.nbytes
+            self._put(batch)
+
+    def _put(self, item: object) -> None:
+        with self._write_blocked:
+            self._send.send(item)
+
+    def batches(self) -> BatchStream:
+        """Return the other end as a batch stream. Blocks until the schema has come."""
+        return _HandedOver(self)
+
+    def take_schema(self) -> pa.Schema:
+        """Take the first thing handed over."""
+        with self._read_blocked:
+            schema: pa.Schema = self._receive.receive()  # type: ignore[assignment]  # feed() puts it first
+        return schema
+
+    def take_batches(self) -> Iterator[pa.RecordBatch]:
+        """Take everything after it, until the source has ended well; raise its error otherwise."""
+        batches = iter(self._receive)
+        while True:
+            with self._read_blocked:
+                batch: pa.RecordBatch | None = next(batches, None)  # type: ignore[assignment]
+            if batch is None:
+                return
+            self._bytes_out += batch.nbytes
+            self._rows_out += batch.num_rows
+            yield batch
+
+    def state(self) -> LinkState:
+        """Describe the link as it is now."""
+        return LinkState(
+            bytes_in=self._bytes_in,
+            bytes_out=self._bytes_out,
+            writer_waiting=self._write_blocked.running,
+            reader_waiting=self._read_blocked.running,
+            write_blocked_seconds=self._write_blocked.seconds,
+            read_blocked_seconds=self._read_blocked.seconds,
+            write_closed=self._write_closed,
+            read_closed=self._read_closed,
+        )
+
+    def end_writing(self, error: BaseException | None) -> None:
+        """End the stream."""
+        self._write_closed = True
+        if error is None:
+            self._send.close()
+        else:
+            self._send.abort(error)
+
+    def end_reading(self, error: BaseException | None) -> None:
+        """Let go of the read end."""
+        self._read_closed = True
+        if error is None:
+            self._receive.close()
+        else:
+            self._receive.abort(error)
+
+
+class _HandedOver:
+    """The encoder's view of a :class:`BatchLink`."""
+
+    def __init__(self, link: BatchLink) -> None:
+        self._link = link
+        self.schema = link.take_schema()
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        return self._link.take_batches()
+
+
+class _Stopwatch:
+    """Adds up how long its ``with`` blocks take; readable from other threads while one runs."""
+
+    def __init__(self) -> None:
+        self._total = 0.0
+        self._since: float | None = None
+
+    @property
+    def running(self) -> bool:
+        return self._since is not None
+
+    @property
+    def seconds(self) -> float:
+        since = self._since
+        return self._total if since is None else self._total + monotonic() - since
+
+    def __enter__(self) -> None:
+        self._since = monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        since, self._since = self._since, None
+        if since is not None:
+            self._total += monotonic() - since

@@ -1,0 +1,57 @@
+"""A link for bytes: a buffered pipe."""
+
+from __future__ import annotations
+
+from typing import cast, final
+
+from penstock.core.pipe import pipe
+from penstock.engines.links import LinkState
+from penstock.flow.contracts import ByteReader, ByteWriter
+
+__all__ = ["ByteLink"]
+
+
+@final
+class ByteLink:
+    """A buffered pipe between two stages."""
+
+    def __init__(self, buffer_bytes: int, *, name: str) -> None:
+        self._reader, self._writer = pipe(buffer_bytes, name=name)
+
+    @property
+    def reader(self) -> ByteReader:
+        """What the stage after reads from."""
+        return cast("ByteReader", self._reader)
+
+    @property
+    def writer(self) -> ByteWriter:
+        """What the stage before writes to."""
+        return self._writer
+
+    def state(self) -> LinkState:
+        """Describe the link as it is now."""
+        now = self._reader.statistics()
+        return LinkState(
+            bytes_in=now.bytes_written,
+            bytes_out=now.bytes_read,
+            writer_waiting=now.writers_waiting > 0,
+            reader_waiting=now.readers_waiting > 0,
+            write_blocked_seconds=now.write_blocked_seconds,
+            read_blocked_seconds=now.read_blocked_seconds,
+            write_closed=now.write_closed,
+            read_closed=now.read_closed,
+        )
+
+    def end_writing(self, error: BaseException | None) -> None:
+        """End the stream."""
+        if error is None:
+            self._writer.close()
+        else:
+            self._writer.abort(error)
+
+    def end_reading(self, error: BaseException | None) -> None:
+        """Let go of the read end."""
+        if error is None:
+            self._reader.close()
+        else:
+            self._reader.abort(error)

@@ -1,0 +1,148 @@
+"""Build the stages and links of a plan. Starts nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, final
+
+from penstock.engines.batch_link import BatchLink
+from penstock.engines.byte_link import ByteLink
+from penstock.engines.failures import Failures
+from penstock.engines.links import Link
+from penstock.engines.stages import Stage, StageStatus
+from penstock.errors import SinkError
+from penstock.flow.contracts import ByteReader, ByteWriter, Receipt
+from penstock.flow.plan import Plan
+
+__all__ = ["Chain", "Compress"]
+
+
+class Compress(Protocol):
+    """The compressor lent to the engine: ``penstock.formats.compress``."""
+
+    def __call__(self, stream: ByteReader, out: ByteWriter, name: str, /) -> int:
+        """Read ``stream`` to its end and write it to ``out`` compressed."""
+        ...
+
+
+@final
+class Chain:
+    """The stages of one plan, source first, joined by their links.
+
+    Attributes:
+        stages: in the order the data meets them.
+        links: between each stage and the next.
+        receipt: what the sink published; None until it has.
+    """
+
+    def __init__(self, plan: Plan, compress: Compress, failures: Failures) -> None:
+        self.stages: list[Stage] = []
+        self.links: list[Link] = []
+        self.receipt: Receipt | None = None
+        self._plan = plan
+        self._compress = compress
+        self._failures = failures
+        self._batches: BatchLink | None = None
+        self._build()
+
+    def _build(self) -> None:
+        encoded = self._add_source() if self._plan.encoder is None else self._add_source_and_encoder()
+        self._encoded = encoded
+        self._stored = encoded if self._plan.compression is None else self._add_compressor(encoded)
+        stored = self._stored
+        self._add("sink", lambda: self._store(stored), input=stored, output=None)
+        for before, after in zip(self.stages, self.stages[1:], strict=False):
+            before.next, after.previous = after.name, before.name
+
+    def _add(self, name: str, work: Callable[[], None], *, input: Link | None, output: Link | None) -> None:  # noqa: A002
+        self.stages.append(Stage(name, work, input=input, output=output, on_error=self._failures.record))
+        if output is not None:
+            self.links.append(output)
+
+    def _add_source(self) -> ByteLink:
+        link = self._pipe("source to next")
+        self._add("source", lambda: self._read_bytes(link), input=None, output=link)
+        return link
+
+    def _add_source_and_encoder(self) -> ByteLink:
+        batches = self._batches = BatchLink(name="source to encoder")
+        encoded = self._pipe("encoder to next")
+        self._add("source", lambda: self._read_batches(batches), input=None, output=batches)
+        self._add("encoder", lambda: self._encode(batches, encoded), input=batches, output=encoded)
+        return encoded
+
+    def _add_compressor(self, plain: ByteLink) -> ByteLink:
+        link = self._pipe("compressor to sink")
+        self._add("compressor", lambda: self._squeeze(plain, link), input=plain, output=link)
+        return link
+
+    def _pipe(self, name: str) -> ByteLink:
+        return ByteLink(self._plan.memory.pipe_bytes, name=name)
+
+    # -- what the stages do. Their outputs end after the source has been closed without an error, never before. --
+
+    def _read_bytes(self, out: ByteLink) -> None:
+        with self._plan.source.open_bytes(self._plan.format_name) as chunks:
+            for chunk in chunks:
+                out.writer.write(chunk)
+
+    def _read_batches(self, out: BatchLink) -> None:
+        with self._plan.source.open_batches() as stream:
+            out.feed(stream)
+
+    def _encode(self, batches: BatchLink, out: ByteLink) -> None:
+        assert self._plan.encoder is not None
+        self._plan.encoder.encode(batches.batches(), out.writer)
+
+    def _squeeze(self, plain: ByteLink, out: ByteLink) -> None:
+        assert self._plan.compression is not None
+        self._compress(plain.reader, out.writer, self._plan.compression)
+
+    def _store(self, stream: ByteLink) -> None:
+        receipt = self._plan.sink.store(stream.reader)
+        if not stream.state().delivered:
+            raise SinkError("it stopped reading before the end", where=self._plan.sink.display_name)
+        self.receipt = receipt
+
+    # -- looking at it ----------------------------------------------------------------------------------------
+
+    def statuses(self) -> tuple[StageStatus, ...]:
+        """Describe every stage as it is now."""
+        return tuple(stage.status() for stage in self.stages)
+
+    def moved_bytes(self) -> int:
+        """Return a number that grows whenever any byte moves between two stages."""
+        states = [link.state() for link in self.links]
+        return sum(state.bytes_in + state.bytes_out for state in states)
+
+    def rows(self) -> int | None:
+        """Return the rows that have passed; None when they are not counted."""
+        return self._plan.source.rows_read if self._batches is None else self._batches.rows
+
+    def encoded_bytes(self) -> int:
+        """Return the bytes that have left the source or the encoder, before compression."""
+        return self._encoded.state().bytes_out
+
+    def stored_bytes(self) -> int:
+        """Return the bytes that the sink has taken."""
+        return self._stored.state().bytes_out
+
+    def stacks(self) -> str:
+        """Return where each running stage is now, as tracebacks print it."""
+        return "\n".join(f"the {stage.name} is at:\n{stage.stack()}" for stage in self.stages if stage.running)
+
+    def leaks(self) -> tuple[str, ...]:
+        """Return what is left behind once every stage has ended: nothing, or there is a bug."""
+        threads = [f"the thread of the {stage.name} has not ended" for stage in self.stages if _alive(stage)]
+        states = zip(self.stages, self.links, strict=False)
+        links = [f"the link after the {stage.name} is not closed" for stage, link in states if not _closed(link)]
+        return tuple(threads + links)
+
+
+def _alive(stage: Stage) -> bool:
+    return stage.thread is not None and stage.thread.is_alive()
+
+
+def _closed(link: Link) -> bool:
+    state = link.state()
+    return state.write_closed and state.read_closed

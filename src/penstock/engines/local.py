@@ -1,0 +1,182 @@
+"""Run a plan in this process: one thread per stage, joined by bounded links, owned by one TaskGroup.
+
+The calling thread watches: it shows snapshots to an observer, notices stalls, and leaves when the last stage has
+ended. Whatever ends the run early (an error in any stage, a deadline, a stall, a cancel from outside, Ctrl-C) ends
+it for every stage, and `run` returns only when all their threads have.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from concurrent.futures import CancelledError, Future
+from time import monotonic
+from typing import NoReturn, final
+
+from penstock.core.cancel import CancelScope, check_cancelled
+from penstock.core.taskgroup import TaskGroup
+from penstock.engines.chain import Chain, Compress
+from penstock.engines.failures import Failures
+from penstock.engines.outcome import Observer, Outcome, Snapshot
+from penstock.engines.resident import peak_resident_bytes, resident_bytes
+from penstock.engines.stall import StallWatch
+from penstock.errors import Cancelled, DeadlineExceeded, StallError
+from penstock.flow.plan import Plan
+from penstock.flow.units import format_seconds
+
+__all__ = ["run"]
+
+_log = logging.getLogger("penstock.engine")
+
+_TICK_SECONDS = 0.2
+_TICKS_PER_STALL = 4
+
+
+def run(plan: Plan, *, compress: Compress, observe: Observer | None = None) -> Outcome:
+    """Run ``plan`` and return when the destination is published, complete, and every thread has ended.
+
+    Blocks. A cancel of the surrounding scope stops every stage; a destination published by then stays, and counts.
+
+    Args:
+        plan: what to do; its source and sink are used up.
+        compress: does the compressor's work: ``penstock.formats.compress``.
+        observe: shown a snapshot every 0.2 s in the calling thread; one that raises is not asked again.
+
+    Raises:
+        SourceError, SinkError, ...: the error of the stage that failed first, as it is. What failed besides (such as
+            cleaning up) is in its notes.
+        DeadlineExceeded: ``plan.timeout`` ran out.
+        StallError: no byte moved for ``plan.stall_timeout``.
+    """
+    _log.info("%s to %s: %s", plan.source.display_name, plan.sink.display_name, " -> ".join(plan.stages))
+    started = monotonic()
+    running: _Run | None = None
+    with CancelScope(timeout=plan.timeout) as scope:
+        if not plan.sink.check():
+            return Outcome(receipt=None)
+        running = _Run(plan, compress, observe, started)
+        running.run_stages()
+    if running is None or scope.cancelled_caught:
+        raise _overdue(plan, running)
+    return running.outcome()
+
+
+def _overdue(plan: Plan, running: _Run | None) -> DeadlineExceeded:
+    assert plan.timeout is not None
+    message = f"not finished within {format_seconds(plan.timeout)}"
+    if running is None:
+        return DeadlineExceeded(f"{message}: {plan.sink.display_name} did not say whether it may be written")
+    error = DeadlineExceeded(f"{message}: {running.snapshot().verdict}")
+    running.failures.annotate(error)
+    return error
+
+
+@final
+class _Run:
+    """The stages of one plan, running."""
+
+    def __init__(self, plan: Plan, compress: Compress, observe: Observer | None, started: float) -> None:
+        self.failures = Failures()
+        self._plan = plan
+        self._observe = observe
+        self._chain = Chain(plan, compress, self.failures)
+        self._started = started
+
+    def run_stages(self) -> None:
+        """Run them all; raise what went wrong first rather than the group of all that went wrong."""
+        try:
+            self._watch_stages()
+        except (Exception, Cancelled, BaseExceptionGroup) as unwinding:  # noqa: BLE001 - every one is raised again
+            cancelled = _cancelled()
+            error = self.failures.root(stopped=cancelled is not None)
+            if error is None and self._chain.receipt is not None and isinstance(unwinding, Cancelled):
+                return  # published: what comes too late undoes nothing
+            _raise_as_it_is(self._told(error, cancelled or unwinding))
+
+    def _told(self, error: BaseException | None, otherwise: BaseException) -> BaseException:
+        """Return the error with what failed besides, or the cancel, which has nobody to tell that but the log."""
+        if error is not None:
+            self.failures.annotate(error)
+            return error
+        for other in self.failures.besides(None):
+            _log.warning("while stopping, in the %s", other)
+        return otherwise
+
+    def _watch_stages(self) -> None:
+        with TaskGroup() as group:
+            started = [
+                group.start_soon(stage.run, name=f"penstock {stage.name}")  # type: ignore[call-arg]
+                for stage in self._chain.stages
+            ]
+            try:
+                self._watch_until_ended(started[-1])
+            except StallError as stall:
+                self.failures.record("watch", stall)
+                raise
+
+    def _watch_until_ended(self, sink: Future[None]) -> None:
+        stall = StallWatch(self._chain, self._plan.stall_timeout)
+        tick = min(_TICK_SECONDS, (self._plan.stall_timeout or math.inf) / _TICKS_PER_STALL)
+        while not _ended_within(tick, sink):
+            stall.check()
+            self._show()
+
+    def _show(self) -> None:
+        if self._observe is None:
+            return
+        try:
+            self._observe(self.snapshot())
+        except Exception:  # noqa: BLE001 - a display that fails must not take the copy with it
+            _log.warning("the progress display failed and is switched off", exc_info=True)
+            self._observe = None
+
+    def snapshot(self) -> Snapshot:
+        """Describe the run as it is now."""
+        return Snapshot(
+            elapsed_seconds=monotonic() - self._started,
+            rows=self._chain.rows(),
+            bytes=self._chain.stored_bytes(),
+            resident_bytes=resident_bytes(),
+            stages=self._chain.statuses(),
+        )
+
+    def outcome(self) -> Outcome:
+        """Describe the run that has ended well."""
+        return Outcome(
+            receipt=self._chain.receipt,
+            rows=self._chain.rows(),
+            bytes_before_compression=self._chain.encoded_bytes(),
+            seconds=monotonic() - self._started,
+            peak_resident_bytes=peak_resident_bytes(),
+            stages=self._chain.statuses(),
+            leaks=self._chain.leaks(),
+        )
+
+
+def _ended_within(seconds: float, future: Future[None]) -> bool:
+    """Wait for ``future`` to end, well or not; False after ``seconds``."""
+    try:
+        future.exception(timeout=seconds)
+    except DeadlineExceeded:
+        return False
+    except CancelledError:
+        return True
+    return True
+
+
+def _cancelled() -> Cancelled | None:
+    """Return the cancel that the surrounding scope has for us, if any."""
+    try:
+        check_cancelled()
+    except Cancelled as cancelled:
+        return cancelled
+    return None
+
+
+def _raise_as_it_is(error: BaseException) -> NoReturn:
+    """Raise ``error`` without chaining it to what is being handled, which is the group it was found in."""
+    context = error.__context__
+    try:
+        raise error
+    finally:
+        error.__context__ = context

@@ -1,0 +1,54 @@
+"""Notice that nothing moves any more."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import final
+
+from penstock.engines.chain import Chain
+from penstock.engines.waiting import describe_now
+from penstock.errors import StallError
+from penstock.flow.units import format_seconds
+
+__all__ = ["StallWatch"]
+
+
+@final
+class StallWatch:
+    """Raises when no byte has moved between any two stages for ``timeout`` seconds.
+
+    The time runs from the start: a query that takes longer than ``timeout`` to give its first row is a stall too,
+    and so is a part that takes longer to upload than ``timeout``.
+
+    Args:
+        chain: the stages to watch.
+        timeout: seconds; None never raises.
+    """
+
+    def __init__(self, chain: Chain, timeout: float | None) -> None:
+        self._chain = chain
+        self._timeout = timeout
+        self._moved = -1
+        self._since = monotonic()
+
+    def check(self) -> None:
+        """Look once; never blocks.
+
+        Raises:
+            StallError: nothing has moved for ``timeout`` seconds. The message says who waits on whom; a note has the
+                stack of every stage.
+        """
+        if self._timeout is None:
+            return
+        moved = self._chain.moved_bytes()
+        if moved != self._moved:
+            self._moved, self._since = moved, monotonic()
+        elif monotonic() - self._since >= self._timeout:
+            raise self._error()
+
+    def _error(self) -> StallError:
+        assert self._timeout is not None
+        waiting = describe_now(self._chain.statuses())
+        error = StallError(f"no byte moved for {format_seconds(self._timeout)}: {waiting}")
+        error.add_note(self._chain.stacks())
+        return error

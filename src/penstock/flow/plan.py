@@ -1,0 +1,116 @@
+"""What a copy is going to do, decided before anything is opened. Pure: no I/O, no threads.
+
+`make_plan` looks at what the source can hand out and what the sink is to receive, and answers with an immutable
+`Plan`. An engine runs it; `print(plan)` shows it in one look.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from penstock.errors import ConfigurationError
+from penstock.flow.contracts import Format, Sink, Source
+from penstock.flow.memory import MemorySplit
+from penstock.flow.units import format_seconds
+
+__all__ = ["Plan", "make_plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One copy, fully decided.
+
+    Attributes:
+        source: where the data comes from; read once.
+        sink: where it goes; published once.
+        format_name: what the bytes at the sink mean, before compression.
+        encoder: turns Arrow batches into those bytes; None when the source hands them out itself.
+        compression: ``"gzip"``, ``"zstd"`` or None.
+        memory: how the one memory number is divided.
+        timeout: seconds for the whole copy; None for no limit.
+        stall_timeout: seconds without any byte moving between stages; None for no limit.
+    """
+
+    source: Source
+    sink: Sink
+    format_name: str
+    encoder: Format | None
+    compression: str | None
+    memory: MemorySplit
+    timeout: float | None = None
+    stall_timeout: float | None = None
+
+    @property
+    def passes_through(self) -> bool:
+        """Whether the source's bytes go to the sink without being parsed."""
+        return self.encoder is None
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of the stages, in the order the data meets them; each runs in a thread of its own."""
+        encoder = () if self.encoder is None else ("encoder",)
+        compressor = () if self.compression is None else ("compressor",)
+        return ("source", *encoder, *compressor, "sink")
+
+    def __str__(self) -> str:
+        lines = {
+            "from": self.source.display_name,
+            "to": self.sink.display_name,
+            "path": self._path(),
+            "memory": str(self.memory),
+            "time": _limits(self.timeout, self.stall_timeout),
+        }
+        return "\n".join(f"{label + ':':<8}{text}" for label, text in lines.items())
+
+    def _path(self) -> str:
+        how = f"{self.format_name} bytes, untouched" if self.passes_through else "Arrow batches"
+        steps = [f"source ({how})"]
+        if self.encoder is not None:
+            steps.append(f"encoder ({self.format_name})")
+        if self.compression is not None:
+            steps.append(f"compressor ({self.compression})")
+        return " -> ".join([*steps, "sink"])
+
+
+def make_plan(
+    source: Source,
+    sink: Sink,
+    *,
+    target_format: Format,
+    compression: str | None,
+    memory: MemorySplit,
+    timeout: float | None = None,
+    stall_timeout: float | None = None,
+) -> Plan:
+    """Decide how ``source`` gets to ``sink`` as ``target_format``.
+
+    Bytes pass untouched where the source can hand them out in the wanted format; otherwise it gives Arrow batches
+    and the format encodes them.
+
+    Raises:
+        ConfigurationError: a limit is not above zero.
+    """
+    _check_limits(timeout, stall_timeout)
+    passes_through = target_format.name in source.byte_formats
+    return Plan(
+        source=source,
+        sink=sink,
+        format_name=target_format.name,
+        encoder=None if passes_through else target_format,
+        compression=compression,
+        memory=memory,
+        timeout=timeout,
+        stall_timeout=stall_timeout,
+    )
+
+
+def _check_limits(timeout: float | None, stall_timeout: float | None) -> None:
+    for name, seconds in (("timeout", timeout), ("stall_timeout", stall_timeout)):
+        if seconds is not None and not seconds > 0:
+            raise ConfigurationError(f"{name} must be above zero seconds, not {seconds!r}")
+
+
+def _limits(timeout: float | None, stall_timeout: float | None) -> str:
+    whole = "no limit" if timeout is None else f"at most {format_seconds(timeout)}"
+    stall = "waits for ever" if stall_timeout is None else f"fails after {format_seconds(stall_timeout)} without a byte"
+    return f"{whole}, {stall}"

@@ -1,0 +1,22 @@
+"""Say what may have been meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["did_you_mean"]
+
+_SIMILAR = 0.5  # half of the letters: "s4" for "s3"
+
+
+def did_you_mean(given: str, known: Iterable[str], *, otherwise: str = "") -> str:
+    """Return ``"did you mean 'csv'?"`` for the known name nearest to ``given``, or ``otherwise``.
+
+    Case is ignored. At most three names are offered, the nearest first.
+    """
+    by_folded = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(given.casefold(), by_folded, n=3, cutoff=_SIMILAR)
+    if not near:
+        return otherwise
+    return f"did you mean {' or '.join(repr(by_folded[name]) for name in near)}?"

@@ -1,0 +1,69 @@
+"""Cut a stream of bytes into blocks that end where a record ends.
+
+Arrow's own streaming readers do this too, but read ahead on threads of theirs: a read that blocks there is seen by
+no cancel scope, and closing the reader does not end it. Here every read happens in the thread that iterates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from penstock.errors import BudgetExceeded
+
+if TYPE_CHECKING:
+    from penstock.flow.contracts import ByteReader
+
+__all__ = ["BLOCK_BYTES", "MAX_RECORD_BYTES", "last_newline", "whole_records"]
+
+BLOCK_BYTES = 1 << 20
+MAX_RECORD_BYTES = 64 << 20
+
+
+def whole_records(
+    stream: ByteReader,
+    end_of_records: Callable[[bytes], int],
+    *,
+    block_bytes: int = BLOCK_BYTES,
+    first_block_bytes: int | None = None,
+    max_record_bytes: int = MAX_RECORD_BYTES,
+) -> Iterator[bytes]:
+    """Yield ``stream`` in blocks of about ``block_bytes`` bytes, each ending after a whole record.
+
+    What follows the last record end comes as the last block; whether it is a whole record is for the caller to see.
+
+    Args:
+        stream: read with ``read(n)``; an exception of it passes through as it is.
+        end_of_records: returns the offset just after the last whole record in a block that begins with a record,
+            or 0 when there is none.
+        block_bytes: how much to read at a time.
+        first_block_bytes: the same for the first block, where the types are found.
+        max_record_bytes: the longest record allowed; memory is bounded by it.
+
+    Raises:
+        BudgetExceeded: a record is longer than ``max_record_bytes``.
+    """
+    position = 0
+    pending = b""
+    wanted = first_block_bytes or block_bytes
+    # While one record does not end, each read is as long as what is held: the work stays linear in its length.
+    while chunk := stream.read(max(wanted, len(pending))):
+        wanted = block_bytes
+        pending += chunk
+        end = end_of_records(pending)
+        if end:
+            yield pending[:end]
+            position += end
+            pending = pending[end:]
+        if len(pending) > max_record_bytes:
+            raise BudgetExceeded(
+                f"a record at byte {position} is longer than {max_record_bytes} bytes "
+                "(is the format right, and is every quoted field closed?)"
+            )
+    if pending:
+        yield pending
+
+
+def last_newline(block: bytes) -> int:
+    """Return the offset just after the last line end, 0 when there is none."""
+    return block.rfind(b"\n") + 1

@@ -1,0 +1,209 @@
+"""Read CSV block by block, strictly, and say at which line it goes wrong."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from penstock.errors import SourceError
+from penstock.formats import _columns
+from penstock.formats._arrow import ArrowType, pyarrow, pyarrow_csv
+from penstock.formats._blocks import whole_records
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from penstock.flow.contracts import ByteReader
+
+__all__ = ["CsvDecoder"]
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_TRUE = ["true", "t", "True", "TRUE", "1"]
+_FALSE = ["false", "f", "False", "FALSE", "0"]
+_ROW_IN_ARROWS_MESSAGE = re.compile(r"(?:CSV parse error: )?(.*?)Row #(\d+): (.*)", re.DOTALL)
+
+
+class CsvDecoder:
+    """The batches of one stream: the header is read when made, the rest while iterating."""
+
+    def __init__(
+        self,
+        stream: ByteReader,
+        schema: pa.Schema | None,
+        *,
+        delimiter: str,
+        infer_types: bool,
+        block_bytes: int,
+        max_record_bytes: int,
+    ) -> None:
+        self._delimiter = delimiter
+        self._blocks = whole_records(
+            stream, _end_of_records, block_bytes=block_bytes, max_record_bytes=max_record_bytes
+        )
+        self._line = 1
+        first = next(self._blocks, b"").removeprefix(_BYTE_ORDER_MARK)
+        names, self._first_rows = self._split_header(first)
+        self._column_count = len(names)
+        self.schema = self._inferred(names, infer_types) if schema is None else _expected(schema, names)
+        self._parsed_types = [_parsed_type(field.type) for field in self.schema]
+        self._converters = {
+            index: _columns.from_base64
+            for index, (field, parsed) in enumerate(zip(self.schema, self._parsed_types, strict=True))
+            if field.type != parsed
+        }
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        rows, self._first_rows = self._first_rows, b""
+        if rows:
+            yield from self._batches(rows)
+        for block in self._blocks:
+            yield from self._batches(block)
+
+    def _batches(self, block: bytes) -> Iterator[pa.RecordBatch]:
+        self._check_quotes(block)
+        table = self._table(block, self._parsed_types)
+        self._line += block.count(b"\n")
+        for batch in table.combine_chunks().to_batches():
+            columns = _columns.apply(self._converters, batch).columns
+            yield pyarrow().RecordBatch.from_arrays(columns, schema=self.schema)
+
+    def _split_header(self, block: bytes) -> tuple[list[str], bytes]:
+        end = _end_of_first_record(block)
+        header, rows = block[:end], block[end:]
+        if not header:
+            return [], b""
+        self._check_quotes(header)
+        try:
+            text = header.decode()
+        except UnicodeDecodeError as exc:
+            raise SourceError("line 1: the header is not UTF-8", hint="convert the file to UTF-8 first") from exc
+        names = next(csv.reader(io.StringIO(text, newline=""), delimiter=self._delimiter))
+        if not names:
+            raise SourceError("line 1 is empty, where the header line should be")
+        self._line += header.count(b"\n")
+        return names, rows
+
+    def _inferred(self, names: list[str], infer_types: bool) -> pa.Schema:
+        arrow = pyarrow()
+        types = [arrow.string()] * len(names)
+        if infer_types and self._first_rows:
+            guessed = self._table(self._first_rows, None).schema
+            types = [arrow.string() if arrow.types.is_null(field.type) else field.type for field in guessed]
+        schema: pa.Schema = arrow.schema(list(zip(names, types, strict=True)))
+        return schema
+
+    def _table(self, block: bytes, types: list[ArrowType] | None) -> pa.Table:
+        arrow, arrow_csv = pyarrow(), pyarrow_csv()
+        names = [str(index) for index in range(self._column_count)]  # the real ones may occur twice
+        try:
+            table: pa.Table = arrow_csv.read_csv(
+                arrow.BufferReader(block),
+                # One thread: it is what makes Arrow say which row is wrong.
+                read_options=arrow_csv.ReadOptions(column_names=names, use_threads=False, block_size=len(block) + 1),
+                parse_options=arrow_csv.ParseOptions(
+                    delimiter=self._delimiter,
+                    newlines_in_values=True,
+                    ignore_empty_lines=self._column_count > 1,  # of one column, an empty line is a NULL
+                ),
+                convert_options=arrow_csv.ConvertOptions(
+                    column_types=None if types is None else dict(zip(names, types, strict=True)),
+                    null_values=[""],
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=False,
+                    true_values=_TRUE,
+                    false_values=_FALSE,
+                ),
+            )
+        except arrow.ArrowInvalid as exc:
+            raise self._translated(str(exc), block) from exc
+        return table
+
+    def _translated(self, message: str, block: bytes) -> SourceError:
+        match = _ROW_IN_ARROWS_MESSAGE.match(message)
+        if match is None:
+            return SourceError(message)
+        column, row, reason = match.groups()
+        keep_blank = self._column_count == 1
+        line = self._line + _lines_before_record(block, int(row), keep_blank=keep_blank)
+        index = re.search(r"column #(\d+)", column)
+        name = f"column {self.schema.field(int(index[1])).name!r}: " if index else ""
+        return SourceError(f"line {line}: {name}{reason}")
+
+    def _check_quotes(self, block: bytes) -> None:
+        """Refuse quotes that RFC 4180 does not allow; Arrow guesses what they mean, also at a cut-off end."""
+        if b'"' not in block:
+            return
+        match = _well_formed(self._delimiter).match(block)
+        end = match.end() if match else 0
+        if end == len(block):
+            return
+        line = self._line + block.count(b"\n", 0, end)
+        if block.count(b'"', end) % 2:
+            raise SourceError(
+                f"line {line}: a quoted field that never ends",
+                hint='the file was cut short, or a quote inside a field is not doubled ("")',
+            )
+        raise SourceError(
+            f"line {line}: a quote in the middle of a field", hint='quote the field and double the quote: ""'
+        )
+
+
+@lru_cache
+def _well_formed(delimiter: str) -> re.Pattern[bytes]:
+    """Match as much of a text as follows RFC 4180; in linear time, as nothing in it is tried twice."""
+    separator = re.escape(delimiter.encode())
+    opening = rb'(?<![^%s\n])"' % separator
+    closing = rb'"(?=[%s\r\n]|\Z)' % separator
+    inside = rb'[^"]*+(?:""[^"]*+)*+'
+    return re.compile(rb'(?:[^"]*+%s%s%s)*+[^"]*+' % (opening, inside, closing))
+
+
+def _end_of_records(block: bytes) -> int:
+    """Return the offset after the last line end outside quotes: one with an even number of quotes before it."""
+    end = block.rfind(b"\n") + 1
+    quotes = block.count(b'"', 0, end)
+    while quotes % 2:
+        previous = block.rfind(b"\n", 0, end - 1) + 1
+        quotes -= block.count(b'"', previous, end)
+        end = previous
+    return end
+
+
+def _end_of_first_record(block: bytes) -> int:
+    end = quotes = 0
+    while True:
+        newline = block.find(b"\n", end)
+        if newline < 0:
+            return len(block)
+        quotes += block.count(b'"', end, newline)
+        end = newline + 1
+        if quotes % 2 == 0:
+            return end
+
+
+def _lines_before_record(block: bytes, number: int, *, keep_blank: bool) -> int:
+    """Return how many line ends precede the record of that number, counted from 1 as Arrow does."""
+    records = 0
+    inside_quotes = False
+    for line_number, line in enumerate(block.split(b"\n")):
+        if not inside_quotes and (keep_blank or line.strip(b"\r")):
+            records += 1
+            if records == number:
+                return line_number
+        inside_quotes ^= line.count(b'"') % 2 == 1
+    return 0
+
+
+def _expected(schema: pa.Schema, names: list[str]) -> pa.Schema:
+    if schema.names != names:
+        raise SourceError(f"the header names the columns {names}, not {schema.names} as expected")
+    return schema
+
+
+def _parsed_type(kind: ArrowType) -> ArrowType:
+    """Return what Arrow is to parse a field as: bytes are base64 in the text, which it does not know."""
+    return pyarrow().string() if _columns.is_bytes(kind) else kind

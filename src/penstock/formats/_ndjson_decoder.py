@@ -1,0 +1,152 @@
+"""Read NDJSON block by block, and say at which line it goes wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from penstock.errors import SourceError
+from penstock.formats._arrow import ArrowType, pyarrow, pyarrow_json
+from penstock.formats._blocks import last_newline, whole_records
+from penstock.formats._exact_numbers import first_inexact_number
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from penstock.flow.contracts import ByteReader
+
+__all__ = ["NdjsonDecoder"]
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_SHOWN_CHARACTERS = 60
+_ARROWS_PREFIX = re.compile(r"^JSON parse error: |\.? in row \d+$")
+
+
+class NdjsonDecoder:
+    """The batches of one stream: the first block is read when made, the rest while iterating."""
+
+    def __init__(
+        self,
+        stream: ByteReader,
+        schema: pa.Schema | None,
+        *,
+        block_bytes: int,
+        first_block_bytes: int,
+        max_record_bytes: int,
+    ) -> None:
+        self._blocks = whole_records(
+            stream,
+            last_newline,
+            block_bytes=block_bytes,
+            first_block_bytes=None if schema is not None else first_block_bytes,
+            max_record_bytes=max_record_bytes,
+        )
+        self._line = 1
+        self._first_block = next(self._blocks, b"").removeprefix(_BYTE_ORDER_MARK)
+        self._types_are_inferred = schema is None
+        self.schema = self._inferred() if schema is None else schema
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        block, self._first_block = self._first_block, b""
+        if block:
+            yield from self._batches(block)
+        for block in self._blocks:
+            yield from self._batches(block)
+
+    def _batches(self, block: bytes) -> Iterator[pa.RecordBatch]:
+        table = self._table(block, self.schema)
+        found = first_inexact_number(block, self.schema)
+        if found is not None:
+            line, name, number = found
+            raise SourceError(
+                f"line {self._line + line}: {name!r} is {number}, which a double can not hold exactly",
+                hint="write it as a string where the data is made",
+            )
+        self._line += block.count(b"\n")
+        yield from table.combine_chunks().to_batches()
+
+    def _inferred(self) -> pa.Schema:
+        if not self._first_block.strip():
+            nothing: pa.Schema = pyarrow().schema([])
+            return nothing
+        return _without_guesses(self._table(self._first_block, None).schema)
+
+    def _table(self, block: bytes, schema: pa.Schema | None) -> pa.Table:
+        arrow_json = pyarrow_json()
+        self._check_text(block)
+        try:
+            table: pa.Table = arrow_json.read_json(
+                pyarrow().BufferReader(block),
+                read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(block) + 1),
+                parse_options=arrow_json.ParseOptions(
+                    explicit_schema=schema,
+                    newlines_in_values=False,
+                    unexpected_field_behavior="infer" if schema is None else "error",
+                ),
+            )
+        except pyarrow().ArrowInvalid as exc:
+            raise self._translated(str(exc), block, schema) from exc
+        return table if schema is None else table.select(schema.names)
+
+    def _check_text(self, block: bytes) -> None:
+        try:
+            block.decode()
+        except UnicodeDecodeError as exc:
+            line = self._line + block.count(b"\n", 0, exc.start)
+            raise SourceError(f"line {line}: not UTF-8: {exc.reason}", hint="convert the file to UTF-8 first") from exc
+
+    def _translated(self, message: str, block: bytes, schema: pa.Schema | None) -> SourceError:
+        """Find the line Arrow stumbled over. It counts rows only sometimes, so the lines are tried one by one."""
+        for number, line in enumerate(block.split(b"\n")):
+            if line.strip() and (reason := self._what_is_wrong(line, schema)):
+                return SourceError(f"line {self._line + number}: {reason}", hint=self._hint(schema))
+        return SourceError(f"from line {self._line}: {_ARROWS_PREFIX.sub('', message)}", hint=self._hint(schema))
+
+    def _what_is_wrong(self, line: bytes, schema: pa.Schema | None) -> str:
+        shown = line[:_SHOWN_CHARACTERS].decode(errors="replace")
+        try:
+            record: Any = json.loads(line)
+        except ValueError as exc:
+            return f"not JSON: {exc.args[0].partition(': line')[0]}: {shown}"
+        if not isinstance(record, dict):
+            return f"not a JSON object: {shown}"
+        new = [] if schema is None else [name for name in record if name not in schema.names]
+        if new:
+            return f"an unexpected field {new[0]!r}"
+        try:
+            self._parse_alone(line, schema)
+        except pyarrow().ArrowInvalid as exc:
+            return _ARROWS_PREFIX.sub("", _ARROWS_PREFIX.sub("", str(exc)))
+        return ""
+
+    def _parse_alone(self, line: bytes, schema: pa.Schema | None) -> None:
+        arrow_json = pyarrow_json()
+        parse = arrow_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="infer")
+        read = arrow_json.ReadOptions(use_threads=False, block_size=len(line) + 1)
+        arrow_json.read_json(pyarrow().BufferReader(line), read_options=read, parse_options=parse)
+
+    def _hint(self, schema: pa.Schema | None) -> str:
+        if schema is None or not self._types_are_inferred:
+            return ""
+        return "fields and their types are found at the beginning of the data and stay"
+
+
+def _without_guesses(schema: pa.Schema) -> pa.Schema:
+    arrow = pyarrow()
+    plain: pa.Schema = arrow.schema([(field.name, _without_guess(field.type)) for field in schema])
+    return plain
+
+
+def _without_guess(kind: ArrowType) -> ArrowType:
+    """Return text for what Arrow guessed to be a timestamp, and for what was null so far."""
+    arrow = pyarrow()
+    types = arrow.types
+    if types.is_timestamp(kind) or types.is_null(kind):
+        return arrow.string()
+    if types.is_list(kind):
+        return arrow.list_(_without_guess(kind.value_type))
+    if types.is_struct(kind):
+        return arrow.struct([(field.name, _without_guess(field.type)) for field in kind])
+    return kind

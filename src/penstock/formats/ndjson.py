@@ -1,0 +1,106 @@
+"""NDJSON (JSON Lines): one JSON object a line. The format to copy when adding one.
+
+Writing keeps every value: decimals are numbers with all their digits, timestamps ISO 8601 text (with offset where
+there is a time zone), bytes base64 text, NULL an explicit ``null``. JSON has no NaN and no infinity: they become the
+strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``, as PostgreSQL's ``to_json`` writes them.
+
+Reading finds the columns and their types in the first :data:`FIRST_BLOCK_BYTES`, and nothing bends to them later:
+a field that appears afterwards, a value of another type, or a number that neither an int64 nor a double holds exactly,
+is an error that names the line. Text stays text, also where it looks like a date.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from penstock.errors import ConfigurationError
+from penstock.formats import _columns
+from penstock.formats._arrow import arro3_io
+from penstock.formats._blocks import BLOCK_BYTES, MAX_RECORD_BYTES
+from penstock.formats._ndjson_decoder import NdjsonDecoder
+from penstock.formats._non_finite import NonFiniteFloats
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from penstock.flow.contracts import BatchStream, ByteReader, ByteWriter
+
+__all__ = ["FIRST_BLOCK_BYTES", "Ndjson"]
+
+FIRST_BLOCK_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class Ndjson:
+    """The NDJSON format.
+
+    Args:
+        name: what ``--format`` calls it.
+        media_type: for HTTP and object stores.
+        block_bytes: how much to read, parse and hand on at a time.
+        first_block_bytes: how much to look at for the types, when reading without a schema.
+        max_record_bytes: the longest line allowed when reading.
+    """
+
+    name: str = "ndjson"
+    media_type: str = "application/x-ndjson"
+    block_bytes: int = BLOCK_BYTES
+    first_block_bytes: int = FIRST_BLOCK_BYTES
+    max_record_bytes: int = MAX_RECORD_BYTES
+
+    def encode(self, batches: BatchStream, out: ByteWriter) -> int:
+        """Write every batch; return the number of rows. Does not close ``out``.
+
+        Raises:
+            ConfigurationError: two columns have the same name, or one can not be written as JSON.
+        """
+        _refuse_repeated_names(batches.schema.names)
+        converters = _columns.for_ndjson(batches.schema)
+        floats = NonFiniteFloats(batches.schema)
+        rows = 0
+        for batch in batches:
+            data = floats.unmarked(_lines(floats.marked(_columns.apply(converters, batch))))
+            if data:
+                out.write(data)
+            rows += batch.num_rows
+        return rows
+
+    @contextmanager
+    def decode(self, stream: ByteReader, schema: pa.Schema | None = None) -> Iterator[BatchStream]:
+        """Read batches; the first block is read at once, the rest as it is asked for. Does not close ``stream``.
+
+        Args:
+            stream: the bytes, UTF-8. Without any, there are no columns and no rows.
+            schema: the fields allowed, with their types; None to find them in the first block.
+
+        Raises:
+            SourceError: a line is not what it should be; names it.
+            BudgetExceeded: a line is longer than ``max_record_bytes``.
+        """
+        yield NdjsonDecoder(
+            stream,
+            schema,
+            block_bytes=self.block_bytes,
+            first_block_bytes=self.first_block_bytes,
+            max_record_bytes=self.max_record_bytes,
+        )
+
+
+def _lines(batch: pa.RecordBatch) -> bytes:
+    if batch.num_columns == 0:
+        return b"{}\n" * batch.num_rows
+    buffer = io.BytesIO()
+    arro3_io().write_ndjson(batch, buffer, explicit_nulls=True)
+    return buffer.getvalue()
+
+
+def _refuse_repeated_names(names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(
+                f"two columns are called {name!r}, which a JSON object can not hold; rename one in the query (AS ...)"
+            )

@@ -1,0 +1,101 @@
+"""What a copy did: rows, bytes, seconds, peak memory, who waited on whom, what was left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, final
+
+from penstock.engines.outcome import Outcome
+from penstock.engines.stages import StageStatus
+from penstock.flow.plan import Plan
+from penstock.flow.units import format_bytes, format_count, format_seconds
+
+__all__ = ["Report"]
+
+
+@final
+@dataclass(frozen=True)
+class Report:
+    """The result of :func:`penstock.copy`. ``str(report)`` is a summary in one line.
+
+    Attributes:
+        source: where the data came from, without secrets.
+        location: where it can be found now, without secrets; ``""`` when there is nothing to find (stdout).
+        skipped: True when the destination was there and ``if_exists="skip"``; nothing was read or written.
+        format: what the bytes mean: ``"csv"``.
+        compression: ``"gzip"``, ``"zstd"`` or None.
+        rows: rows copied; None when bytes passed through uncounted.
+        bytes: bytes the destination holds, after compression.
+        bytes_before_compression: the same before it.
+        seconds: how long it took, opening and publishing included.
+        peak_memory_bytes: the most memory this process had so far; None where the system does not tell.
+        stages: how each stage spent its time, source first.
+        verdict: who waited on whom, in one sentence.
+        leaks: what was left behind: threads, pipes. Always empty, or there is a bug worth reporting.
+        details: what else the sink says: number of parts, status of the answer.
+    """
+
+    source: str
+    location: str
+    skipped: bool = False
+    format: str = ""
+    compression: str | None = None
+    rows: int | None = None
+    bytes: int = 0
+    bytes_before_compression: int = 0
+    seconds: float = 0.0
+    peak_memory_bytes: int | None = None
+    stages: tuple[StageStatus, ...] = ()
+    verdict: str = ""
+    leaks: tuple[str, ...] = ()
+    details: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, plan: Plan, outcome: Outcome) -> Report:
+        """Put together what was planned and what came of it."""
+        receipt = outcome.receipt
+        if receipt is None:
+            return cls(source=plan.source.display_name, location=plan.sink.display_name, skipped=True)
+        return cls(
+            source=plan.source.display_name,
+            location=receipt.location,
+            format=plan.format_name,
+            compression=plan.compression,
+            rows=outcome.rows,
+            bytes=receipt.bytes_stored,
+            bytes_before_compression=outcome.bytes_before_compression,
+            seconds=outcome.seconds,
+            peak_memory_bytes=outcome.peak_resident_bytes,
+            stages=outcome.stages,
+            verdict=outcome.verdict,
+            leaks=outcome.leaks,
+            details=receipt.details,
+        )
+
+    def __str__(self) -> str:
+        if self.skipped:
+            return f"skipped: {self.location} exists already"
+        facts = [
+            "" if self.rows is None else f"{format_count(self.rows)} rows",
+            format_bytes(self.bytes),
+            f"in {format_seconds(self.seconds)} ({self._rate()})",
+            "" if self.peak_memory_bytes is None else f"peak memory {format_bytes(self.peak_memory_bytes)}",
+            self.verdict,
+            "nothing left behind" if not self.leaks else f"LEFT BEHIND: {'; '.join(self.leaks)}",
+        ]
+        return ", ".join(fact for fact in facts if fact) + (f" -> {self.location}" if self.location else "")
+
+    def _rate(self) -> str:
+        seconds = max(self.seconds, 1e-9)
+        if self.rows is None:
+            return f"{format_bytes(self.bytes_before_compression / seconds)}/s"
+        return f"{format_count(self.rows / seconds)} rows/s"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values, ready for ``json.dumps``."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain["stages"] = [{**asdict(stage), "busy_seconds": stage.busy_seconds} for stage in self.stages]
+        plain["leaks"] = list(self.leaks)
+        plain["details"] = dict(self.details)
+        return plain
