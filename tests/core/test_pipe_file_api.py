@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import pytest
 
+from penstock.core.cancel import CancelScope
 from penstock.core.pipe import PipeReader, PipeWriter, pipe, reading_from, writing_to
 from penstock.errors import BrokenError, Cancelled, ClosedError, PipeAbandoned, WouldDeadlock
 from tests.core.threads import PATIENCE, Running, start, wait_until
@@ -367,6 +368,32 @@ def test_operations_on_ones_own_closed_end() -> None:
         with pytest.raises(ClosedError) as caught:
             operation()
         assert isinstance(caught.value, ValueError)
+    reader.close()
+    writer.close()
+
+
+@pytest.mark.parametrize("how", ["own close", "peer close", "peer abort", "cancelled"])
+def test_every_failed_write_says_how_much_was_written(how: str) -> None:
+    """characters_written is there also where the write did not even begin: 0, as Go returns n with every error."""
+    reader, writer = pipe()
+    scope = CancelScope()
+    if how == "own close":
+        writer.close()
+    elif how == "peer close":
+        reader.close()
+    elif how == "peer abort":
+        reader.abort(FailedHalfWay())
+    else:
+        scope.cancel()
+    seen: list[BaseException] = []
+    with scope:
+        try:
+            writer.write(b"x")
+        except BaseException as error:
+            seen.append(error)
+            if how == "cancelled":
+                raise
+    assert seen[0].characters_written == 0  # type: ignore[attr-defined]
     reader.close()
     writer.close()
 

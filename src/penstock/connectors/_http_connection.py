@@ -44,8 +44,8 @@ class Endpoint:
     scheme: str
     host: str
     port: int
-    target: str
     where: str
+    target: str = field(repr=False)  # its query may hold a token
     authorization: str | None = field(default=None, repr=False)
 
     @classmethod
@@ -67,7 +67,7 @@ class Endpoint:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         if not target.isascii() or _NOT_PRINTABLE.search(target):
             raise ConfigurationError(f"{where}: spaces and letters beyond ASCII must be percent-encoded")
-        return cls(parts.scheme.lower(), parts.hostname, port, target, where, _basic(parts.username, parts.password))
+        return cls(parts.scheme.lower(), parts.hostname, port, where, target, _basic(parts.username, parts.password))
 
     @property
     def host_header(self) -> str:

@@ -138,16 +138,17 @@ class FileSink:
         """
         with self._as_sink_error():
             mode = self._mode()
-            target = self._target()
+            folder = self._target().parent
+            is_folder_there = folder.is_dir()
         if mode is not None and stat.S_ISDIR(mode):
             raise SinkError("it is a folder, not a file", where=self.display_name, hint="add a file name")
         if mode is not None and is_special(mode):
             return True
-        if not target.parent.is_dir():
+        if not is_folder_there:
             raise SinkError(
                 f"there is no folder {str(self._path.parent)!r}", where=self.display_name, hint="create it first"
             )
-        if not os.access(target.parent, os.W_OK | os.X_OK):
+        if not os.access(folder, os.W_OK | os.X_OK):
             raise self._permission_denied()
         if mode is None or self._if_exists == "overwrite":
             return True

@@ -181,7 +181,9 @@ class HttpSink:
         connection.socket.settimeout(_EARLY_ANSWER_SECONDS)
         try:
             response = connection.answer()
-        except SinkError:
+        except SinkError as exc:
+            if not exc.transient:
+                return exc  # what it said is not HTTP
             return SinkError(
                 f"the server closed the connection after {sent} bytes", where=self.display_name, transient=True
             )

@@ -34,23 +34,26 @@ class Future(concurrent.futures.Future[T]):
     future is dropped.
     """
 
+    # Most futures are made, finished and read once. What that does not need stands here, and is made on demand.
+    _state: str = PENDING
+    _result: T | None = None
+    _exception: BaseException | None = None
+    _waiters: Any = ()
+    _done_callbacks: Any = ()
+    _parked: Any = ()
+    _made_condition: threading.Condition | None = None
+    _unobserved: _Unobserved | None = None
+
     def __init__(self) -> None:
-        # Not calling the base: it would make the Condition. These are its fields.
-        self._state: str = PENDING
-        self._result: T | None = None
-        self._exception: BaseException | None = None
-        self._waiters: list[Any] = []
-        self._done_callbacks: list[Callable[[concurrent.futures.Future[T]], object]] = []
+        # Not calling the base: it would make the Condition.
         self._mutex = _thread.allocate_lock()
-        self._parked: list[ThreadWaiter] = []
-        self._made_condition: threading.Condition | None = None
-        self._unobserved: _Unobserved | None = None
 
     @property
     def _condition(self) -> threading.Condition:  # type: ignore[override]
         """What ``concurrent.futures.wait`` and ``as_completed`` lock and wait on; made when first asked for."""
         with self._mutex:
             if self._made_condition is None:
+                self._waiters = []
                 self._made_condition = threading.Condition()
             return self._made_condition
 
@@ -82,8 +85,9 @@ class Future(concurrent.futures.Future[T]):
             concurrent.futures.CancelledError: it was cancelled.
             Cancelled: the current scope was cancelled.
         """
-        exc = self.exception(timeout)
+        exc = self._exception if self._state == FINISHED else self.exception(timeout)
         if exc is not None:
+            self.observe()
             try:
                 raise exc
             finally:
@@ -110,7 +114,7 @@ class Future(concurrent.futures.Future[T]):
         """Call ``fn(self)`` when it has ended, in the thread that ended it; at once if it has."""
         with self._mutex:
             if self._state not in _DONE:
-                self._done_callbacks.append(fn)
+                self._done_callbacks = [*self._done_callbacks, fn]
                 return
         self._call_back(fn)
 
@@ -119,7 +123,7 @@ class Future(concurrent.futures.Future[T]):
         with self._mutex:
             if self._state in _DONE:
                 return
-            self._parked.append(waiter)
+            self._parked = [*self._parked, waiter]
         if not wait_for(waiter, timeout):
             raise DeadlineExceeded(f"not done within {timeout:g} s")
 
@@ -180,7 +184,6 @@ class Future(concurrent.futures.Future[T]):
         for waiter in self._parked:
             waiter.done = True
             waiter.wake()
-        self._parked.clear()
         condition = self._made_condition
         if condition is not None:
             with condition:
@@ -190,7 +193,7 @@ class Future(concurrent.futures.Future[T]):
                 condition.notify_all()
 
     def _run_callbacks(self) -> None:
-        callbacks, self._done_callbacks = self._done_callbacks, []
+        callbacks, self._done_callbacks = self._done_callbacks, ()
         for callback in callbacks:
             self._call_back(callback)
 

@@ -10,7 +10,7 @@ import _thread
 import functools
 from collections.abc import Callable
 from types import TracebackType
-from typing import ParamSpec, TypeVar, cast
+from typing import TypeVar, cast
 
 from penstock.core._future import Future
 from penstock.core._threads import OwnedThread
@@ -19,7 +19,6 @@ from penstock.errors import Cancelled
 
 __all__ = ["TaskGroup"]
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -51,13 +50,13 @@ class TaskGroup:
         self._open = True
         return self
 
-    def start_soon(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+    def start_soon(self, fn: Callable[..., T], /, *args: object, name: str | None = None) -> Future[T]:
         """Start ``fn(*args)`` in a new thread; never blocks.
 
         Args:
-            fn: what to run.
+            fn: what to run; ``functools.partial`` gives it keyword arguments.
             args: its arguments.
-            kwargs: ``name``, the thread's name, is taken out; the rest is passed on.
+            name: the thread's name.
 
         Returns:
             The future of its result. Its exception also leaves through the group.
@@ -66,9 +65,8 @@ class TaskGroup:
             RuntimeError: the block has not been entered, or all its children have ended and it has been left.
         """
         self._started += 1
-        name = kwargs.pop("name", None) or f"{getattr(fn, '__name__', 'task')}-{self._started}"
-        call = functools.partial(fn, *args, **kwargs)
-        child = OwnedThread(call, self.cancel_scope, str(name), on_end=self._ended)
+        label = name or f"{getattr(fn, '__name__', 'task')}-{self._started}"
+        child = OwnedThread(functools.partial(fn, *args), self.cancel_scope, label, on_end=self._ended)
         with self._mutex:
             if not self._open:
                 raise RuntimeError("this TaskGroup is not open: start children inside its with block")

@@ -105,7 +105,7 @@ class _Run:
     def _watch_stages(self) -> None:
         with TaskGroup() as group:
             started = [
-                group.start_soon(stage.run, name=f"penstock {stage.name}")  # type: ignore[call-arg]
+                group.start_soon(stage.run, name=f"penstock {stage.name}")
                 for stage in self._chain.stages
             ]
             try:

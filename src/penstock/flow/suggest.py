@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 __all__ = ["did_you_mean"]
 
-_SIMILAR = 0.5  # half of the letters: "s4" for "s3"
+_SIMILAR = (0.75, 0.5)  # the closest first; half of the letters is "s4" for "s3"
 
 
 def did_you_mean(given: str, known: Iterable[str], *, otherwise: str = "") -> str:
@@ -16,7 +16,8 @@ def did_you_mean(given: str, known: Iterable[str], *, otherwise: str = "") -> st
     Case is ignored. At most three names are offered, the nearest first.
     """
     by_folded = {name.casefold(): name for name in known}
-    near = difflib.get_close_matches(given.casefold(), by_folded, n=3, cutoff=_SIMILAR)
-    if not near:
-        return otherwise
-    return f"did you mean {' or '.join(repr(by_folded[name]) for name in near)}?"
+    for similarity in _SIMILAR:
+        near = difflib.get_close_matches(given.casefold(), by_folded, n=3, cutoff=similarity)
+        if near:
+            return f"did you mean {' or '.join(repr(by_folded[name]) for name in near)}?"
+    return otherwise

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from penstock.core._anyio import as_anyio, register_streams
-from penstock.core._parking import checkpoint, task_waiter
+from penstock.core._parking import Turns, checkpoint, task_waiter
 from penstock.core.channel._state import ChannelStatistics
 from penstock.core.channel._steps import (
     begin_receive,
@@ -75,22 +75,31 @@ class AsyncSendChannel(_AsyncEnd, Generic[T]):
 
     def __init__(self, end: SendChannel[T]) -> None:
         self._end: SendChannel[T] = end
+        self._turns = Turns()
         register_streams("ObjectSendStream", type(self))
 
     async def send(self, item: T) -> None:
-        """Send ``item``; suspends as ``SendChannel.send`` blocks, and raises what it raises. Always a checkpoint."""
-        await checkpoint()
-        with as_anyio(ClosedError, BrokenError):
-            sending = None
-            try:
-                sending = begin_send(self._end, item, task_waiter)
-                while sending is not None and not sending.done:
-                    await sending.waiter.park()
-                    if not sending.done:
-                        look_at_send(sending)
-            except BaseException as exc:
-                if sending is None or not withdraw_send(sending, exc):
-                    raise
+        """Send ``item``; suspends as ``SendChannel.send`` blocks, and raises what it raises.
+
+        A checkpoint before anything is sent: always on trio; on asyncio whenever it suspends, else every 16th time.
+        """
+        await self._turns.take()
+        if not self._end._send_directly(item):
+            with as_anyio(ClosedError, BrokenError):
+                await self._send_or_wait(item)
+
+    async def _send_or_wait(self, item: T) -> None:
+        sending = None
+        try:
+            sending = begin_send(self._end, item, task_waiter)
+            while sending is not None and not sending.done:
+                self._turns.rested()
+                await sending.waiter.park()
+                if not sending.done:
+                    look_at_send(sending)
+        except BaseException as exc:
+            if sending is None or not withdraw_send(sending, exc):
+                raise
 
     def send_nowait(self, item: T) -> None:
         """As ``SendChannel.send_nowait``."""
@@ -107,29 +116,38 @@ class AsyncReceiveChannel(_AsyncEnd, Generic[T]):
 
     def __init__(self, end: ReceiveChannel[T]) -> None:
         self._end: ReceiveChannel[T] = end
+        self._turns = Turns()
         register_streams("ObjectReceiveStream", type(self))
 
     async def receive(self) -> T:
-        """Receive the next item; suspends as ``ReceiveChannel.receive`` blocks. Always a checkpoint.
+        """Receive the next item; suspends as ``ReceiveChannel.receive`` blocks.
 
+        A checkpoint before anything is taken: always on trio; on asyncio whenever it suspends, else every 16th time.
         Raises what that raises; the end of the items is also an ``anyio.EndOfStream`` where AnyIO is in use.
         """
-        await checkpoint()
+        await self._turns.take()
+        found = self._end._receive_directly()
+        if found is not None:
+            return found[0]
         with as_anyio(ClosedError, BrokenError, EndOfChannel):
-            receiving = None
-            try:
-                begun = begin_receive(self._end, task_waiter)
-                if type(begun) is tuple:
-                    return begun[0]  # type: ignore[no-any-return]
-                receiving = begun
-                while not receiving.done:  # type: ignore[union-attr]
-                    await receiving.waiter.park()  # type: ignore[union-attr]
-                    if not receiving.done:  # type: ignore[union-attr]
-                        look_at_receive(receiving)  # type: ignore[arg-type]
-            except BaseException as exc:
-                if receiving is None or not withdraw_receive(receiving, exc):  # type: ignore[arg-type]
-                    raise
-            return receiving.item  # type: ignore[union-attr, no-any-return]
+            return await self._receive_or_wait()
+
+    async def _receive_or_wait(self) -> T:
+        receiving = None
+        try:
+            begun = begin_receive(self._end, task_waiter)
+            if type(begun) is tuple:
+                return begun[0]  # type: ignore[no-any-return]
+            receiving = begun
+            while not receiving.done:  # type: ignore[union-attr]
+                self._turns.rested()
+                await receiving.waiter.park()  # type: ignore[union-attr]
+                if not receiving.done:  # type: ignore[union-attr]
+                    look_at_receive(receiving)  # type: ignore[arg-type]
+        except BaseException as exc:
+            if receiving is None or not withdraw_receive(receiving, exc):  # type: ignore[arg-type]
+                raise
+        return receiving.item  # type: ignore[union-attr, no-any-return]
 
     def receive_nowait(self) -> T:
         """As ``ReceiveChannel.receive_nowait``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -29,19 +29,21 @@ if TYPE_CHECKING:
 __all__ = ["ReceiveChannel", "SendChannel", "channel"]
 
 T = TypeVar("T")
+_scope = _current.get
 _End = TypeVar("_End", bound="_ChannelEnd")
 
 
 class _ChannelEnd:
     """What both kinds of end have in common."""
 
-    __slots__ = ("__weakref__", "_closed", "_state")
+    __slots__ = ("__weakref__", "_closed", "_direct", "_state")
 
     def __init__(self, state: ChannelState) -> None:
         self._state = state
         self._closed = False
+        self._direct = False  # whether items may pass without the mutex: a buffer, and nothing has ended yet
 
-    def _open_ends(self) -> dict[int, None]:
+    def _open_ends(self) -> dict[int, weakref.ref[Any]]:
         raise NotImplementedError
 
     def _abandon(self) -> None:
@@ -56,6 +58,7 @@ class _ChannelEnd:
 
     def _close(self) -> None:
         self._closed = True
+        self._direct = False
         self._open_ends().pop(id(self), None)
         self._state.wake_all()
 
@@ -92,14 +95,12 @@ class SendChannel(_ChannelEnd, Generic[T]):
     leaves: a producer that fails must not look like one that has finished.
     """
 
-    __slots__ = ("_add", "_places", "_take_place")
+    __slots__ = ()
 
     def __init__(self, state: ChannelState) -> None:
         super().__init__(state)
-        self._places = state.places
-        self._take_place: Callable[[], None] = state.places.pop
-        self._add: Callable[[Any], None] = state.buffer.append
-        state.send_ends[id(self)] = None
+        state.send_ends[id(self)] = weakref.ref(self)
+        self._direct = state.may_pass_directly()
 
     @property
     def aio(self) -> AsyncSendChannel[T]:
@@ -116,25 +117,40 @@ class SendChannel(_ChannelEnd, Generic[T]):
             BrokenError: every receiver is closed; or whatever a receiver gave to ``abort``.
             Cancelled: the current scope was cancelled; the item was not sent.
         """
-        state = self._state
-        scope = _current.get()
+        scope = _scope()
         if scope is not None and scope._alert:
             scope._check()
-        if self._places and not (state.halted or self._closed):
+        if self._direct:
+            state = self._state
             try:
-                self._take_place()
-                self._add(item)
+                state.places.pop()
+                state.buffer.append(item)
+                if state.receivers:
+                    _serve(state)
+                return
             except IndexError:
-                pass  # another sender took the last place
+                pass  # no place is free
             except BaseException as exc:
                 state.tear(exc)
                 raise
-            else:
-                if state.receivers:
-                    with state.mutex:
-                        state.serve()
-                return
         self._send_or_wait(item)
+
+    def _send_directly(self, item: T) -> bool:
+        """Send as ``send`` does where that takes no lock; for tasks, which have their own way to wait."""
+        state = self._state
+        if not self._direct or not state.places:
+            return False
+        try:
+            state.places.pop()
+            state.buffer.append(item)
+            if state.receivers:
+                _serve(state)
+        except IndexError:
+            return False
+        except BaseException as exc:
+            state.tear(exc)
+            raise
+        return True
 
     def _send_or_wait(self, item: T) -> None:
         sending = None
@@ -190,7 +206,7 @@ class SendChannel(_ChannelEnd, Generic[T]):
         else:
             self.abort(exc)
 
-    def _open_ends(self) -> dict[int, None]:
+    def _open_ends(self) -> dict[int, weakref.ref[Any]]:
         return self._state.send_ends
 
     def _abandon(self) -> None:
@@ -205,13 +221,12 @@ class ReceiveChannel(_ChannelEnd, Generic[T]):
     ``BrokenError``, with the exception that ended the last one's block as its cause.
     """
 
-    __slots__ = ("_give_place", "_take")
+    __slots__ = ()
 
     def __init__(self, state: ChannelState) -> None:
         super().__init__(state)
-        self._take: Callable[[], Any] = state.buffer.popleft
-        self._give_place: Callable[[None], None] = state.places.append
-        state.receive_ends[id(self)] = None
+        state.receive_ends[id(self)] = weakref.ref(self)
+        self._direct = state.may_pass_directly()
 
     @property
     def aio(self) -> AsyncReceiveChannel[T]:
@@ -230,25 +245,40 @@ class ReceiveChannel(_ChannelEnd, Generic[T]):
             Exception: whatever a sender gave to ``abort``.
             Cancelled: the current scope was cancelled; no item was taken.
         """
-        state = self._state
-        scope = _current.get()
+        scope = _scope()
         if scope is not None and scope._alert:
             scope._check()
-        if state.buffered and not (state.halted or self._closed):
+        if self._direct:
+            state = self._state
             try:
-                item = self._take()
-                self._give_place(None)
+                item = state.buffer.popleft()
+                state.places.append(None)
+                if state.senders:
+                    _serve(state)
+                return item  # type: ignore[no-any-return]
             except IndexError:
-                pass  # nothing there
+                pass  # nothing is there
             except BaseException as exc:
                 state.tear(exc)
                 raise
-            else:
-                if state.senders:
-                    with state.mutex:
-                        state.serve()
-                return item  # type: ignore[no-any-return]
         return self._receive_or_wait()
+
+    def _receive_directly(self) -> tuple[T] | None:
+        """Receive as ``receive`` does where that takes no lock; for tasks, which have their own way to wait."""
+        state = self._state
+        if not self._direct or not state.buffer:
+            return None
+        try:
+            item = state.buffer.popleft()
+            state.places.append(None)
+            if state.senders:
+                _serve(state)
+        except IndexError:
+            return None
+        except BaseException as exc:
+            state.tear(exc)
+            raise
+        return (item,)
 
     def _receive_or_wait(self) -> T:
         receiving = None
@@ -327,11 +357,16 @@ class ReceiveChannel(_ChannelEnd, Generic[T]):
                 state.last_receiver_left_by = exc
             self._close()
 
-    def _open_ends(self) -> dict[int, None]:
+    def _open_ends(self) -> dict[int, weakref.ref[Any]]:
         return self._state.receive_ends
 
     def _abandon(self) -> None:
         self._state.abandon_receive(id(self))
+
+
+def _serve(state: ChannelState) -> None:
+    with state.mutex:
+        state.serve()
 
 
 class _Aborted(BrokenError):

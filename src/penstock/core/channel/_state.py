@@ -12,6 +12,7 @@ the queue and *then* looks at the buffer once more; who passes first changes the
 from __future__ import annotations
 
 import _thread
+import weakref
 from collections import deque
 from dataclasses import dataclass
 from itertools import repeat
@@ -122,8 +123,8 @@ class ChannelState:
         self.senders: deque[Sending] = deque()
         self.receivers: deque[Receiving] = deque()
         # Open ends by id. A dict, because a finalizer has to take an end out without a lock.
-        self.send_ends: dict[int, None] = {}
-        self.receive_ends: dict[int, None] = {}
+        self.send_ends: dict[int, weakref.ref[Any]] = {}
+        self.receive_ends: dict[int, weakref.ref[Any]] = {}
         self.send_error: BaseException | None = None  # a sender aborted: receivers raise it
         self.receive_error: BaseException | None = None  # a receiver aborted: senders raise it
         self.last_receiver_left_by: BaseException | None = None  # the exception that ended the last with block
@@ -279,14 +280,26 @@ class ChannelState:
         for receiving in list(self.receivers):
             receiving.waiter.wake()
 
-    def halt(self) -> None:
-        """Take everybody off the lock-free path and drop what nobody will receive."""
+    def may_pass_directly(self) -> bool:
+        """Whether a new end may use the lock-free path."""
+        return self.buffered and not self.halted
+
+    def leave_direct_path(self) -> None:
+        """Send everybody through the mutex from now on, where the errors are. Also called by finalizers: no lock."""
         self.halted = True
+        for reference in [*list(self.send_ends.values()), *list(self.receive_ends.values())]:
+            end = reference()
+            if end is not None:
+                end._direct = False
+
+    def halt(self) -> None:
+        """End the passing of items and drop what nobody will receive."""
+        self.leave_direct_path()
         self.buffer.clear()
 
     def tear(self, cause: BaseException) -> None:
         """Break the channel: an interrupt hit the middle of a change, and what was in hand may be lost."""
-        self.halted = True
+        self.leave_direct_path()
         self.send_error = self.send_error or cause
         self.receive_error = self.receive_error or cause
         self.wake_all()
@@ -304,7 +317,7 @@ class ChannelState:
             self.receive_error = self.receive_error or PipeAbandoned(
                 f"the last receiver of {self.label()} was dropped without close()"
             )
-            self.halted = True
+            self.leave_direct_path()
         self.wake_all()
 
     def after_fork_in_child(self) -> None:

@@ -63,9 +63,6 @@ class PipeWriter(PipeEnd):
             Cancelled: the current scope was cancelled.
             WouldDeadlock: only this thread could read what it waits to be read.
         """
-        state = self._state
-        if state.write_outcome is not None:  # also without the mutex: a finalizer may get here
-            raise ClosedError(f"write to closed {state.label()}")
         if type(data) is not bytes:
             with memoryview(data) as view, view.cast("B") as octets:
                 return self._write(octets, len(octets))
@@ -73,13 +70,15 @@ class PipeWriter(PipeEnd):
 
     def _write(self, data: bytes | memoryview, size: int) -> int:
         state = self._state
-        scope = _current.get()
-        if scope is not None and scope._alert:
-            scope._check()
-        if state.mutex.locked():
-            reject_reentry(state)
         offer = None
         try:
+            if state.write_outcome is not None:  # also before the mutex: a finalizer may get here
+                state.raise_if_unwritable()
+            scope = _current.get()
+            if scope is not None and scope._alert:
+                scope._check()
+            if state.mutex.locked():
+                reject_reentry(state)
             offer = begin_write(state, data, size, ThreadWaiter)
             if offer is not None:
                 self._wait(offer)

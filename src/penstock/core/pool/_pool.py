@@ -306,24 +306,29 @@ class WorkerPool(concurrent.futures.Executor):
             self._waking -= 1
             self._workers[ident] = threading.current_thread()
         try:
-            while True:
-                job = self._next_job(waiter)
-                if job is None:
-                    return
+            job = self._next_job(waiter, finished=False)
+            while job is not None:
                 self._run(job)
                 del job  # or the idle worker would keep its arguments and its result alive
-                self._finish_one()
+                job = self._next_job(waiter, finished=True)
         finally:
             with self._mutex:
                 self._workers.pop(ident, None)
                 if not self._workers and not self._starting:
                     _release(self._ended)
 
-    def _next_job(self, waiter: ThreadWaiter) -> Job | None:
-        """Return the next job; wait for one while idle; None when this worker is to end."""
+    def _next_job(self, waiter: ThreadWaiter, *, finished: bool) -> Job | None:
+        """Note that a job has ended, if one has, and return the next; None when this worker is to end."""
         idle_until: float | None = None
         while True:
-            job, start, stay = self._look_for_job(waiter, idle_until)
+            start = False
+            with self._mutex:
+                if finished:
+                    self._note_finished()
+                    finished = False
+                job, stay = self._look_for_job(waiter, idle_until)
+                if job is not None:
+                    start = self._muster()
             if start:
                 self._start_worker()
             if job is not None or not stay:
@@ -332,22 +337,30 @@ class WorkerPool(concurrent.futures.Executor):
                 idle_until = monotonic() + self._idle_timeout
             waiter.park(idle_until)
 
-    def _look_for_job(self, waiter: ThreadWaiter, idle_until: float | None) -> tuple[Job | None, bool, bool]:
-        """Return a job if there is one, whether to start another worker, and whether to stay as an idle one."""
-        with self._mutex:
+    def _look_for_job(self, waiter: ThreadWaiter, idle_until: float | None) -> tuple[Job | None, bool]:
+        """Return a job if there is one, else whether to stay as an idle worker. Under the mutex."""
+        if idle_until is not None:
             if waiter in self._idle:  # woken by the clock or by a change of the pool, not for a job
                 self._idle.remove(waiter)
-            elif idle_until is not None:
+            else:
                 self._waking -= 1
-            if len(self._workers) > self._max_workers:
-                self._muster()  # the job it may have been woken for is another's now
-                return None, False, False
-            if self._jobs:
-                return self._jobs.popleft(), self._muster(), True
-            if self._shut or (idle_until is not None and monotonic() >= idle_until):
-                return None, False, False
-            self._idle.append(waiter)
-            return None, False, True
+        if len(self._workers) > self._max_workers:
+            self._muster()  # the job it may have been woken for is another's now
+            return None, False
+        if self._jobs:
+            return self._jobs.popleft(), True
+        if self._shut or (idle_until is not None and monotonic() >= idle_until):
+            return None, False
+        self._idle.append(waiter)
+        return None, True
+
+    def _note_finished(self) -> None:
+        self._active -= 1
+        self._completed += 1
+        if self._submissions:
+            self._admit()
+        if self._active == 0 and self._drained:
+            _release(self._drained)
 
     def _run(self, job: Job) -> None:
         future = job.future
@@ -371,15 +384,6 @@ class WorkerPool(concurrent.futures.Executor):
                 self._outside.pop(scope, None)
                 leave(scope)
             del job, future  # the traceback of an exception keeps this frame, and the future the exception
-
-    def _finish_one(self) -> None:
-        with self._mutex:
-            self._active -= 1
-            self._completed += 1
-            if self._submissions:
-                self._admit()
-            if self._active == 0 and self._drained:
-                _release(self._drained)
 
     # -- waiting and ending
 
