@@ -104,10 +104,7 @@ class _Run:
 
     def _watch_stages(self) -> None:
         with TaskGroup() as group:
-            started = [
-                group.start_soon(stage.run, name=f"penstock {stage.name}")
-                for stage in self._chain.stages
-            ]
+            started = [group.start_soon(stage.run, name=f"penstock {stage.name}") for stage in self._chain.stages]
             try:
                 self._watch_until_ended(started[-1])
             except StallError as stall:
