@@ -83,7 +83,7 @@ def test_every_module_imports_with_the_standard_library_alone() -> None:
 
 def test_planted_import_of_an_extra_is_found(copy: Path) -> None:
     """An extra imported at module level fails the check above, by name."""
-    plant(copy / "src" / "penstock" / "core" / "cancel.py", "import pyarrow")
+    plant(copy / "src" / "penstock" / "core" / "cancel" / "__init__.py", "import pyarrow")
     result = import_every_module(copy)
     assert result.returncode == 1
     assert "No module named 'pyarrow'" in result.stderr

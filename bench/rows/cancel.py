@@ -76,9 +76,8 @@ def deadline_passed(parking: Parking) -> Run:
     """Seconds from the deadline of a scope around the group until that scope has been left."""
 
     def once() -> float:
-        from penstock.core.taskgroup import TaskGroup
-
         from penstock.core.cancel import move_on_after
+        from penstock.core.taskgroup import TaskGroup
 
         arrived = threading.Semaphore(0)
         threads_before = threading.active_count()

@@ -9,7 +9,62 @@ The names below are loaded when first used, so that ``import penstock`` costs ne
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+
+TYPE_CHECKING = False  # what type checkers know it by; importing typing would be most of the cost of this module
+
+if TYPE_CHECKING:  # what type checkers see of the lazy names; tests/test_front_door.py compares the two
+    from penstock.api import copy as copy
+    from penstock.core._parking import sleep as sleep
+    from penstock.core.budget import Budget as Budget
+    from penstock.core.cancel import (
+        CancelScope as CancelScope,
+        check_cancelled as check_cancelled,
+        current_deadline as current_deadline,
+        fail_after as fail_after,
+        move_on_after as move_on_after,
+        on_cancel as on_cancel,
+    )
+    from penstock.core.channel import (
+        ReceiveChannel as ReceiveChannel,
+        SendChannel as SendChannel,
+        channel as channel,
+        select as select,
+    )
+    from penstock.core.closing import closing_cursor as closing_cursor, draining as draining
+    from penstock.core.gather import Gathered as Gathered, gather as gather
+    from penstock.core.pipe import (
+        ConsumerHandle as ConsumerHandle,
+        PipePair as PipePair,
+        PipeReader as PipeReader,
+        PipeWriter as PipeWriter,
+        pipe as pipe,
+        reading_from as reading_from,
+        writing_to as writing_to,
+    )
+    from penstock.core.pool import WorkerPool as WorkerPool
+    from penstock.core.taskgroup import TaskGroup as TaskGroup
+    from penstock.errors import (
+        AlreadyExists as AlreadyExists,
+        BrokenError as BrokenError,
+        BudgetExceeded as BudgetExceeded,
+        Cancelled as Cancelled,
+        ClosedError as ClosedError,
+        ConfigurationError as ConfigurationError,
+        ConnectorError as ConnectorError,
+        DeadlineExceeded as DeadlineExceeded,
+        EndOfChannel as EndOfChannel,
+        ForkedError as ForkedError,
+        MissingExtra as MissingExtra,
+        PenstockError as PenstockError,
+        PipeAbandoned as PipeAbandoned,
+        SinkError as SinkError,
+        SourceError as SourceError,
+        StallError as StallError,
+        VerificationError as VerificationError,
+        WouldBlock as WouldBlock,
+        WouldDeadlock as WouldDeadlock,
+    )
+    from penstock.report import Report as Report
 
 __version__ = "0.1.0"
 
@@ -65,11 +120,11 @@ _HOME = {
 __all__ = [*_HOME, "__version__"]  # noqa: PLE0604  every key is a string
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    value: object = getattr(importlib.import_module(f"{__name__}.{home}"), name)
     globals()[name] = value
     return value
 
