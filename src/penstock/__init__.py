@@ -14,7 +14,6 @@ TYPE_CHECKING = False  # what type checkers know it by; importing typing would b
 
 if TYPE_CHECKING:  # what type checkers see of the lazy names; tests/test_front_door.py compares the two
     from penstock.api import copy as copy
-    from penstock.core._parking import sleep as sleep
     from penstock.core.budget import Budget as Budget
     from penstock.core.cancel import (
         CancelScope as CancelScope,
@@ -23,6 +22,7 @@ if TYPE_CHECKING:  # what type checkers see of the lazy names; tests/test_front_
         fail_after as fail_after,
         move_on_after as move_on_after,
         on_cancel as on_cancel,
+        sleep as sleep,
     )
     from penstock.core.channel import (
         ReceiveChannel as ReceiveChannel,
@@ -113,7 +113,7 @@ _HOME = {
     "pipe": "core.pipe",
     "reading_from": "core.pipe",
     "select": "core.channel",
-    "sleep": "core._parking",
+    "sleep": "core.cancel",
     "writing_to": "core.pipe",
 }
 

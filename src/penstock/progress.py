@@ -22,8 +22,7 @@ from penstock.errors import ConfigurationError
 from penstock.flow.units import format_bytes, format_count, format_seconds
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as RichProgress
-    from rich.progress import TaskID
+    from rich.progress import Progress as RichProgress, TaskID
 
 __all__ = ["KINDS", "Display", "choose", "showing"]
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from penstock.core._parking import sleep
+from penstock import sleep
 from penstock.core.cancel import (
     CancelScope,
     check_cancelled,

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 
 import pytest
 
-from penstock.core._parking import sleep
+from penstock import sleep
 from penstock.core.cancel import CancelScope, check_cancelled, fail_after
 from penstock.core.pipe import PipeWriter, pipe
 from penstock.errors import Cancelled, DeadlineExceeded

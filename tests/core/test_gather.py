@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from penstock.core._parking import sleep
+from penstock import sleep
 from penstock.core.cancel import CancelScope, fail_after, on_cancel
 from penstock.core.gather import Gathered, gather
 from penstock.errors import Cancelled, DeadlineExceeded

@@ -11,7 +11,7 @@ import gc
 import sys
 import time
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,14 @@ if sys.version_info < (3, 12):
     pytest.skip("interleave-test needs sys.monitoring, which came with Python 3.12", allow_module_level=True)
 interleave_test = pytest.importorskip("interleave_test", reason="interleave-test is not installed")
 
-import penstock.core.cancel as cancel_module  # noqa: E402  after the skips
+import penstock.errors  # noqa: E402  after the skips
 from penstock.core.budget import Budget  # noqa: E402
 from penstock.core.cancel import CancelScope  # noqa: E402
 from penstock.core.channel import channel, select  # noqa: E402
 from penstock.core.pipe import pipe  # noqa: E402
 from penstock.errors import BrokenError, Cancelled, ClosedError, EndOfChannel, WouldBlock  # noqa: E402
 
-SOURCE = str(Path(cancel_module.__file__).resolve().parents[1])
-if not SOURCE.endswith("core"):
-    SOURCE = str(Path(SOURCE) / "core")
+SOURCE = str(Path(penstock.errors.__file__).parent / "core")
 
 EVERY_SEARCH = pytest.mark.parametrize(
     ("strategy", "granularity", "iterations"),
@@ -40,7 +38,7 @@ Search = Callable[[Callable[[], object]], None]
 
 
 @pytest.fixture(autouse=True)
-def modelled_locks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def modelled_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give every loaded module of the core the scheduler's locks and clock for the length of a test."""
     for name, module in list(sys.modules.items()):
         if not name.startswith("penstock.core"):
@@ -51,7 +49,6 @@ def modelled_locks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             monkeypatch.setattr(module, "_thread", types.SimpleNamespace(**replaced))
         if hasattr(module, "monotonic"):
             monkeypatch.setattr(module, "monotonic", lambda: time.monotonic())  # noqa: PLW0108  looked up when called
-    yield
 
 
 @pytest.fixture
@@ -108,7 +105,7 @@ def spawn(call: Callable[..., Any], *arguments: Any) -> Task:
 # --- the tool itself --------------------------------------------------------------------------------------------
 
 
-def test_the_search_finds_a_planted_race(search: Any = None) -> None:
+def test_the_search_finds_a_planted_race() -> None:
     """A lost update planted in a model is found: a search that cannot fail proves nothing."""
 
     def model() -> None:
@@ -131,9 +128,7 @@ def test_the_search_finds_a_planted_race(search: Any = None) -> None:
 
 @EVERY_SEARCH
 @pytest.mark.parametrize("buffer_size", [0, 2])
-def test_pipe_transfer(
-    search: Search, buffer_size: int, strategy: str, granularity: str, iterations: int
-) -> None:
+def test_pipe_transfer(search: Search, buffer_size: int, strategy: str, granularity: str, iterations: int) -> None:
     """Whatever the order, the reader gets every byte and then the end."""
 
     def model() -> None:
@@ -155,9 +150,7 @@ def test_pipe_transfer(
 
 @EVERY_SEARCH
 @pytest.mark.parametrize("buffer_size", [0, 2])
-def test_pipe_two_writers(
-    search: Search, buffer_size: int, strategy: str, granularity: str, iterations: int
-) -> None:
+def test_pipe_two_writers(search: Search, buffer_size: int, strategy: str, granularity: str, iterations: int) -> None:
     """Concurrent writes stay whole."""
 
     def model() -> None:

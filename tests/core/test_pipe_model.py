@@ -228,7 +228,8 @@ class Started:
             assert isinstance(actual, expected), (expected, actual)
         else:
             assert actual is expected
-        if kind == "raises" and self.model.is_write:
+        # Several writes may raise the one object given to abort(), which can hold one count only.
+        if kind == "raises" and self.model.is_write and isinstance(expected, type):
             assert getattr(actual, "characters_written", 0) == self.model.taken
 
 
@@ -307,8 +308,7 @@ class PipeMachine(RuleBasedStateMachine):
         wait_until(lambda: self._waiting() == (len(self.model.readers), len(self.model.writers)))
         assert not any(started.done for started in self.started)
         if not self.model.read_end and not self.model.write_end:
-            held = sum(len(reader.got) for reader in self.model.readers)
-            assert self.reader.statistics().waiting_bytes == len(self.model.stream), held
+            assert self.reader.statistics().waiting_bytes == len(self.model.stream)
 
     def _waiting(self) -> tuple[int, int]:
         statistics = self.reader.statistics()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from penstock.core._parking import sleep
+from penstock import sleep
 from penstock.core.cancel import CancelScope
 from penstock.core.pool import WorkerPool
 from penstock.errors import DeadlineExceeded, WouldDeadlock

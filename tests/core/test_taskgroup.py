@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from penstock.core._parking import sleep
+from penstock import sleep
 from penstock.core.cancel import CancelScope, check_cancelled, fail_after, move_on_after
 from penstock.core.channel import channel
 from penstock.core.pipe import pipe

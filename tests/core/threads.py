@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Generic, TypeVar
 
-import penstock.core.cancel
+import penstock.errors
 
 __all__ = ["PATIENCE", "PROMPT", "Running", "all_stacks", "start", "wait_until"]
 
@@ -28,7 +28,7 @@ PATIENCE = 10.0
 PROMPT = 0.5
 """Seconds within which a cancelled wait must have ended: ten times the 50 ms of the contract, for busy machines."""
 
-_PENSTOCK = str(Path(penstock.core.cancel.__file__).parents[1])
+_PENSTOCK = str(Path(penstock.errors.__file__).parent)
 
 
 def all_stacks() -> str:

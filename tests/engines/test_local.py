@@ -12,8 +12,7 @@ import pyarrow as pa
 import pytest
 
 from penstock import formats
-from penstock.core._parking import sleep as scoped_sleep
-from penstock.core.cancel import CancelScope, check_cancelled
+from penstock.core.cancel import CancelScope, check_cancelled, sleep as scoped_sleep
 from penstock.engines import local
 from penstock.engines.outcome import Outcome, Snapshot
 from penstock.errors import AlreadyExists, Cancelled, DeadlineExceeded, SinkError, SourceError, StallError

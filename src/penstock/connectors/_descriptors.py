@@ -72,15 +72,24 @@ class Waker:
         """
         self._poll.register(descriptor, events)
         try:
-            with on_cancel(self._wake):
-                ready = self._poll.poll(None if timeout_seconds is None else timeout_seconds * 1000)
+            return descriptor in self._woken_by(timeout_seconds)
         finally:
             self._poll.unregister(descriptor)
+
+    def _woken_by(self, timeout_seconds: float | None) -> set[int]:
+        with on_cancel(self._wake):
+            ready = {descriptor for descriptor, _events in self._poll.poll(_milliseconds(timeout_seconds))}
+        if self._readable in ready:
+            os.read(self._readable, 1)
         check_cancelled()
-        return bool(ready)
+        return ready
 
     def _wake(self) -> None:
         os.write(self._writable, b"!")
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000
 
 
 class _RawReader(io.RawIOBase):

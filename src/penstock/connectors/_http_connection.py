@@ -2,6 +2,7 @@
 
 Written on ``http.client`` and plain sockets rather than a client library, because the sink must do what libraries
 hide: notice an answer while the body is still being sent, and cut a body so that it can not be taken for whole.
+Looking up a host's name is the one wait no cancel interrupts; the system's resolver bounds it. Proxies are not used.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from penstock.connectors._uri import redact
 from penstock.core.cancel import on_cancel
@@ -56,18 +57,19 @@ class Endpoint:
             ConfigurationError: it is not well-formed.
         """
         where = redact(uri)
+        problem = "not a well-formed address; write characters like @ : / # in a password as %40 %3A %2F %23"
         try:
             parts = urlsplit(uri)
-            port = parts.port or _USUAL_PORTS[parts.scheme.lower()]
-        except ValueError:
-            parts, port = None, 0
-        if parts is None or not parts.hostname:
-            problem = "not a well-formed address; write characters like @ : / # in a password as %40 %3A %2F %23"
+            scheme, host = parts.scheme.lower(), parts.hostname or ""
+            endpoint = cls(scheme, host, parts.port or _USUAL_PORTS[scheme], where, _target(parts), _basic(parts))
+            endpoint.host_header.encode("ascii")
+        except ValueError:  # also what idna refuses; not chained, as it may repeat the password
+            raise ConfigurationError(f"{where}: {problem}") from None
+        if not host:
             raise ConfigurationError(f"{where}: {problem}")
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        if not target.isascii() or _NOT_PRINTABLE.search(target):
+        if not endpoint.target.isascii() or _NOT_PRINTABLE.search(endpoint.target):
             raise ConfigurationError(f"{where}: spaces and letters beyond ASCII must be percent-encoded")
-        return cls(parts.scheme.lower(), parts.hostname, port, where, target, _basic(parts.username, parts.password))
+        return endpoint
 
     @property
     def host_header(self) -> str:
@@ -76,10 +78,14 @@ class Endpoint:
         return host if self.port == _USUAL_PORTS.get(self.scheme) else f"{host}:{self.port}"
 
 
-def _basic(user: str | None, password: str | None) -> str | None:
-    if user is None:
+def _target(parts: SplitResult) -> str:
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _basic(parts: SplitResult) -> str | None:
+    if parts.username is None:
         return None
-    pair = f"{unquote(user)}:{unquote(password or '')}"
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return "Basic " + base64.b64encode(pair.encode()).decode("ascii")
 
 

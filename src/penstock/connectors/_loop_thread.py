@@ -44,8 +44,8 @@ class LoopThread:
             Cancelled: it was cancelled.
         """
         call = _Call(operation, self._loop, grace_seconds)
-        self._loop.call_soon_threadsafe(call.start)
         with on_cancel(lambda: self._loop.call_soon_threadsafe(call.cancel_soon)):
+            self._loop.call_soon_threadsafe(call.start)
             return call.outcome.result()
 
     def _run(self) -> None:
@@ -71,8 +71,12 @@ class _Call(Generic[T]):
         self._loop = loop
         self._grace = grace
         self._task: asyncio.Task[T] | None = None
+        self._is_cancelled = False
 
     def start(self) -> None:
+        if self._is_cancelled:
+            self.outcome.set_exception(concurrent.futures.CancelledError())
+            return
         self._task = self._loop.create_task(self._awaited())
         self._task.add_done_callback(self._ended)
 
@@ -80,6 +84,7 @@ class _Call(Generic[T]):
         return await self._operation()
 
     def cancel_soon(self) -> None:
+        self._is_cancelled = True
         if self._task is not None:
             self._loop.call_later(self._grace, self._task.cancel)
 

@@ -20,8 +20,7 @@ from urllib.parse import unquote, urlsplit
 from penstock.connectors._descriptors import is_special, reading_descriptor, writing_descriptor
 from penstock.connectors._requests import IfExists, SinkRequest, SourceRequest
 from penstock.connectors._stored import StoredSource
-from penstock.core._parking import sleep
-from penstock.core.cancel import check_cancelled
+from penstock.core.cancel import check_cancelled, sleep
 from penstock.errors import AlreadyExists, ConfigurationError, SinkError, SourceError
 from penstock.flow.contracts import Receipt
 from penstock.flow.suggest import did_you_mean

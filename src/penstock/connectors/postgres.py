@@ -35,7 +35,6 @@ __all__ = ["PostgresSource", "source"]
 _CONNECT_SECONDS = 10.0
 _MOST_NAMES_SHOWN = 10
 _ESCAPING = "write characters like @ : / # % in a password as %40 %3A %2F %23 %25"
-_DEFAULTS = {"application_name": "penstock", "client_encoding": "UTF8"}
 # What the text of values depends on, and what a server or user may have set otherwise.
 _SETTINGS = (
     "BEGIN READ ONLY; SET LOCAL timezone TO 'UTC'; SET LOCAL datestyle TO 'ISO'; "
@@ -174,7 +173,8 @@ def _conninfo(uri: str, shown: str) -> tuple[str, float]:
     except ValueError:
         raise ConfigurationError(f"{shown}: connect_timeout is not a number of seconds") from None
     # libpq: zero, negative: wait for ever. Nothing here does.
-    return psycopg.conninfo.make_conninfo(**{**_DEFAULTS, **parameters}), limit if limit > 0 else _CONNECT_SECONDS
+    given = {"application_name": "penstock", **parameters, "client_encoding": "UTF8"}
+    return psycopg.conninfo.make_conninfo(**given), limit if limit > 0 else _CONNECT_SECONDS
 
 
 def _nested_types(connection: Connection, columns: list[Column]) -> frozenset[int]:

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, cast, final
-from urllib.parse import urlsplit
 
 from penstock._extras import need
 from penstock.connectors._loop_thread import LoopThread
@@ -69,13 +68,16 @@ _COMPRESSED_MEDIA_TYPES: dict[str | None, str] = {"gzip": "application/gzip", "z
 
 
 def _bucket_and_key(uri: str, shown: str) -> tuple[str, str]:
-    address = urlsplit(uri)
-    key = address.path.removeprefix("/")
-    if not address.netloc or not key or key.endswith("/"):
-        raise ConfigurationError(f"{shown}: write s3://bucket/key")
-    if "@" in address.netloc or address.query or address.fragment:
+    """Take the address apart. The key is what follows the bucket, character for character: it is no path of a URI."""
+    bucket, _, key = uri.partition("://")[2].partition("/")
+    if "@" in bucket:
         raise ConfigurationError(f"{shown}: write s3://bucket/key; credentials come from the AWS_* environment")
-    return address.netloc, key
+    if not bucket or not key or key.endswith("/"):
+        raise ConfigurationError(f"{shown}: write s3://bucket/key")
+    if {"", ".", ".."} & set(key.split("/")):
+        raise ConfigurationError(f"{shown}: a key with an empty, . or .. as a part is not supported")
+    _obstore()  # now rather than half-way: MissingExtra says how to install it
+    return bucket, key
 
 
 def _store(bucket: str, retry: dict[str, Any]) -> Any:
@@ -105,7 +107,8 @@ def _obstore() -> Any:
 def _reading(bucket: str, key: str, where: str) -> Iterator[ByteReader]:
     with LoopThread("penstock s3") as loop:
         with translating(where, SourceError):
-            store = _store(bucket, _PATIENT)
+            quick, store = _store(bucket, _IMPATIENT), _store(bucket, _PATIENT)
+            loop.call(lambda: _obstore().head_async(quick, key))
             got = loop.call(lambda: _obstore().get_async(store, key))
             chunks = got.stream(min_chunk_size=_PIECE_BYTES).__aiter__()
         yield cast(BinaryIO, _Object(loop, chunks, got.meta["size"], where))

@@ -31,7 +31,6 @@ __all__ = [
     "Turns",
     "Waiter",
     "checkpoint",
-    "sleep",
     "task_waiter",
     "wait_for",
     "with_deadline",
@@ -320,18 +319,3 @@ def wait_for(waiter: ThreadWaiter, timeout: float | None) -> bool:
             return False
         waiter.park(deadline)
     return True
-
-
-def sleep(seconds: float) -> None:
-    """Block the calling thread for ``seconds``; a cancel or deadline of the current scope ends it at once.
-
-    Raises:
-        Cancelled: the current scope was cancelled, before or meanwhile.
-        ValueError: ``seconds`` is negative or NaN.
-    """
-    if not seconds >= 0:
-        raise ValueError(f"sleep length must be non-negative, not {seconds!r}")
-    scope = _current.get()
-    if scope is not None and scope._alert:
-        scope._check()
-    wait_for(ThreadWaiter(), seconds)

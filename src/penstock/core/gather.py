@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
@@ -73,6 +74,12 @@ class _Run:
         self.fail_fast = fail_fast
         self.first_failure: BaseException | None = None
         self.over = False
+        self._mutex = _thread.allocate_lock()  # nothing is added to the results once gather() has returned them
+
+    def finish(self) -> None:
+        """Take no more results: what has not come by now is pending."""
+        with self._mutex:
+            self.over = True
 
     def work(self) -> None:
         """Make calls until none is left; run by each thread."""
@@ -90,14 +97,17 @@ class _Run:
         except Cancelled:
             raise
         except BaseException as exc:  # noqa: BLE001  kept in Gathered.failed, or raised by gather()
-            if not self.over:
+            with self._mutex:
+                if self.over:
+                    return
                 self.gathered.failed[key] = exc
                 self.first_failure = self.first_failure or exc
-                if self.fail_fast:
-                    self.scope.cancel(exc)
+            if self.fail_fast:
+                self.scope.cancel(exc)
         else:
-            if not self.over:
-                self.gathered.done[key] = result
+            with self._mutex:
+                if not self.over:
+                    self.gathered.done[key] = result
 
 
 def gather(
@@ -163,7 +173,7 @@ def _run_to_the_end(run: _Run, thread_count: int) -> None:
             if not thread.join(grace):
                 report_stuck(thread.thread, _GRACE_SECONDS)
                 grace = 0.0
-        run.over = True
+        run.finish()
 
 
 def _outcome(run: _Run, timeout: float | None, on_timeout: str) -> Gathered:

@@ -1,7 +1,7 @@
 """Why and when to stop: cancel scopes, deadlines, reasons. Trio's words, for threads and tasks alike.
 
 Where what lives: ``_scope`` the scopes, ``_alarm`` deadlines that must fire by themselves, ``_on_cancel`` the way to
-interrupt a call that is not penstock's.
+interrupt a call that is not penstock's, ``_sleep`` the plainest wait.
 """
 
 from penstock.core.cancel._on_cancel import on_cancel
@@ -16,6 +16,7 @@ from penstock.core.cancel._scope import (
     move_on_after,
     scope_under,
 )
+from penstock.core.cancel._sleep import sleep
 
 __all__ = [
     "CancelScope",
@@ -28,4 +29,5 @@ __all__ = [
     "move_on_after",
     "on_cancel",
     "scope_under",
+    "sleep",
 ]

@@ -202,7 +202,8 @@ class PipeState:
         for later in list(writers)[position:]:
             later.start -= rest
             later.end -= rest
-        self._acknowledge()
+        if self.write_outcome is None and self.read_outcome is None:  # else the later ones have to fail as well
+            self._acknowledge()
         return consumed
 
     # -- reading ---------------------------------------------------------------------------------------------
@@ -275,9 +276,9 @@ class PipeState:
                 part = self._take_from_head(order.missing)
                 order.parts.append(part)
                 order.missing -= len(part)
-                if order.once:
+                if order.once and self.capacity == 0:
                     order.missing = 0
-            if order.missing > 0:
+            if order.missing > 0 and not (order.once and order.parts):
                 continue
             order.done = True
             order.waiter.wake()

@@ -65,9 +65,11 @@ class WorkerPool(concurrent.futures.Executor):
         self._submissions: deque[Submission] = deque()
         self._active = 0  # accepted and not ended
         self._idle: list[ThreadWaiter] = []  # last in, first out: the rest get to retire
-        self._waking = 0  # workers woken or started that have not looked for a job yet
         self._workers: dict[int, threading.Thread] = {}
-        self._starting = 0
+        # Workers on their way, by what they park on: woken or started, and not yet come to look for a job. Sets, not
+        # counters: an interrupt in the middle of starting a worker may have it taken out twice.
+        self._arriving: set[ThreadWaiter] = set()
+        self._starting: dict[ThreadWaiter, threading.Thread | None] = {}
         self._worker_number = 0
         self._submitted = 0
         self._completed = 0
@@ -96,11 +98,11 @@ class WorkerPool(concurrent.futures.Executor):
         with self._mutex:
             self._max_workers = value
             self._admit()
-            start = self._muster()
+            newcomer = self._muster()
             for waiter in self._idle:
                 waiter.wake()
-        if start:
-            self._start_worker()
+        if newcomer is not None:
+            self._start_worker(newcomer)
 
     @property
     def running(self) -> int:
@@ -115,7 +117,7 @@ class WorkerPool(concurrent.futures.Executor):
     @property
     def worker_count(self) -> int:
         """How many workers there are, idle ones included."""
-        return len(self._workers) + self._starting
+        return len(self._workers) + len(self._starting)
 
     def statistics(self) -> PoolStatistics:
         """Return the pool's counters as they are now."""
@@ -154,11 +156,11 @@ class WorkerPool(concurrent.futures.Executor):
     def _submit(self, job: Job) -> Future[Any]:
         submission = None
         try:
+            newcomer = None
             with self._mutex:
                 self._raise_if_unusable()
-                start = False
-                if self._active < self._max_workers + self._max_pending:
-                    start = self._accept(job)
+                if self._has_room():
+                    newcomer = self._accept(job)
                 elif get_ident() in self._workers:
                     raise WouldDeadlock(
                         f"{self!r} is full, and a job of its own submits to it: it would wait for itself; "
@@ -167,17 +169,31 @@ class WorkerPool(concurrent.futures.Executor):
                 else:
                     submission = Submission(job, ThreadWaiter())
                     self._submissions.append(submission)
-            if start:
-                self._start_worker()
+            if newcomer is not None:
+                self._start_worker(newcomer)
             while submission is not None and not submission.waiter.done:
                 submission.waiter.park()
                 if not submission.waiter.done:
                     with self._mutex:
                         self._raise_if_unusable()
         except BaseException as exc:
-            if submission is None or not self._withdraw(submission, exc):
+            if submission is None:
+                self._undo(job)
+                raise
+            if not self._withdraw(submission, exc):
                 raise
         return job.future
+
+    def _undo(self, job: Job) -> None:
+        """Take back a job whose ``submit`` fails, and whatever an interrupt has left of starting a worker for it."""
+        with self._mutex:
+            for waiter, thread in list(self._starting.items()):
+                if thread is None or thread.ident is None:
+                    del self._starting[waiter]
+                    self._arriving.discard(waiter)
+            if job in self._jobs:
+                self._jobs.remove(job)
+                self._note_finished()
 
     def try_submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T] | None:
         """As ``submit``, but return None where that would block."""
@@ -188,9 +204,9 @@ class WorkerPool(concurrent.futures.Executor):
             self._raise_if_unusable()
             if self._active >= self._max_workers + self._max_pending:
                 return None
-            start = self._accept(job)
-        if start:
-            self._start_worker()
+            newcomer = self._accept(job)
+        if newcomer is not None:
+            self._start_worker(newcomer)
         return job.future
 
     def _submit_under(self, scope: CancelScope, fn: Callable[..., T], *args: Any) -> Future[T]:
@@ -243,30 +259,33 @@ class WorkerPool(concurrent.futures.Executor):
 
     # -- under the mutex
 
-    def _accept(self, job: Job) -> bool:
-        """Take a job in; True if the caller has to start a worker once it has left the mutex."""
+    def _accept(self, job: Job) -> ThreadWaiter | None:
+        """Take a job in; return the worker, if any, that the caller has to start once it has left the mutex."""
         self._jobs.append(job)
         self._active += 1
         self._submitted += 1
         return self._muster()
 
-    def _muster(self) -> bool:
-        """See to it that some worker is on its way to the waiting jobs.
+    def _muster(self) -> ThreadWaiter | None:
+        """See to it that some worker is on its way to the waiting jobs; return one that has to be started.
 
         One at a time: each that arrives sends for the next while there are jobs. A burst of tiny jobs is then done
         by few workers and few thread switches, a burst of slow ones still gets them all.
         """
-        if not self._jobs or self._waking:
-            return False
+        if not self._jobs or self._arriving:
+            return None
         if self._idle:
-            self._waking += 1
-            self._idle.pop().wake()
-            return False
+            waiter = self._idle[-1]
+            self._arriving.add(waiter)
+            waiter.wake()
+            self._idle.pop()  # last: an interrupt before it leaves a worker that finds itself here
+            return None
         if self.worker_count < self._max_workers:
-            self._waking += 1
-            self._starting += 1
-            return True
-        return False
+            waiter = ThreadWaiter()
+            self._starting[waiter] = None
+            self._arriving.add(waiter)
+            return waiter
+        return None
 
     def _admit(self) -> None:
         """Let waiting submitters in as far as there is room."""
@@ -282,28 +301,26 @@ class WorkerPool(concurrent.futures.Executor):
 
     # -- workers
 
-    def _start_worker(self) -> None:
+    def _start_worker(self, waiter: ThreadWaiter) -> None:
         self._worker_number += 1
-        thread = threading.Thread(target=self._work, name=f"{self._name}-{self._worker_number}", daemon=True)
+        name = f"{self._name}-{self._worker_number}"
+        thread = threading.Thread(target=self._work, args=(waiter,), name=name, daemon=True)
+        self._starting[waiter] = thread
         try:
             thread.start()
-        except BaseException:
+        except RuntimeError:
             with self._mutex:
-                self._starting -= 1
-                self._waking -= 1
+                self._starting.pop(waiter, None)
+                self._arriving.discard(waiter)
                 if self._workers or self._starting:
-                    return  # no more threads to be had: those that are there will come to it
-                self._jobs.pop()
-                self._active -= 1
+                    return  # no more threads to be had: those that are there will come to the job
             raise
 
-    def _work(self) -> None:
+    def _work(self, waiter: ThreadWaiter) -> None:
         _current.set(None)  # some builds start threads in a copy of the starter's context; idling is under no scope
-        waiter = ThreadWaiter()
         ident = get_ident()
         with self._mutex:
-            self._starting -= 1
-            self._waking -= 1
+            self._starting.pop(waiter, None)
             self._workers[ident] = threading.current_thread()
         try:
             job = self._next_job(waiter, finished=False)
@@ -321,16 +338,16 @@ class WorkerPool(concurrent.futures.Executor):
         """Note that a job has ended, if one has, and return the next; None when this worker is to end."""
         idle_until: float | None = None
         while True:
-            start = False
+            newcomer = None
             with self._mutex:
                 if finished:
                     self._note_finished()
                     finished = False
                 job, stay = self._look_for_job(waiter, idle_until)
                 if job is not None:
-                    start = self._muster()
-            if start:
-                self._start_worker()
+                    newcomer = self._muster()
+            if newcomer is not None:
+                self._start_worker(newcomer)
             if job is not None or not stay:
                 return job
             if idle_until is None:
@@ -339,11 +356,9 @@ class WorkerPool(concurrent.futures.Executor):
 
     def _look_for_job(self, waiter: ThreadWaiter, idle_until: float | None) -> tuple[Job | None, bool]:
         """Return a job if there is one, else whether to stay as an idle worker. Under the mutex."""
-        if idle_until is not None:
-            if waiter in self._idle:  # woken by the clock or by a change of the pool, not for a job
-                self._idle.remove(waiter)
-            else:
-                self._waking -= 1
+        self._arriving.discard(waiter)
+        if idle_until is not None and waiter in self._idle:  # woken by the clock, or by a change of the pool
+            self._idle.remove(waiter)
         if len(self._workers) > self._max_workers:
             self._muster()  # the job it may have been woken for is another's now
             return None, False
@@ -507,7 +522,9 @@ class WorkerPool(concurrent.futures.Executor):
         self._jobs.clear()
         self._submissions.clear()
         self._idle.clear()
-        self._active = self._starting = self._waking = 0
+        self._starting.clear()
+        self._arriving.clear()
+        self._active = 0
 
 
 def _release(waiters: list[ThreadWaiter]) -> None:
