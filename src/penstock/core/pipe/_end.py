@@ -21,6 +21,7 @@ class PipeEnd(io.BufferedIOBase):
     """One end of a pipe, as a file object."""
 
     _state: PipeState
+    _doomed = False  # aborted because it, or what wraps it, was dropped; finalizers may still write and close
 
     def __init__(self, state: PipeState) -> None:
         self._state = state
@@ -47,7 +48,7 @@ class PipeEnd(io.BufferedIOBase):
     @property
     def closed(self) -> bool:
         """Whether this end was closed or aborted."""
-        return self._outcome() is not None
+        return self._outcome() is not None and not self._doomed
 
     def seekable(self) -> bool:
         """Return False."""
@@ -65,6 +66,7 @@ class PipeEnd(io.BufferedIOBase):
         failure must not look like the end of the data. Exceptions that were already being handled when the end was
         made do not count, nor do those that only say that an iteration has ended.
         """
+        self._doomed = False
         if self._outcome() is None:
             self._end(newly_in_flight(self._mark) or CLOSED)
 
@@ -97,8 +99,13 @@ class PipeEnd(io.BufferedIOBase):
             self._end(CLOSED)
 
     def _dealloc_warn(self, source: object) -> None:
-        """Called by CPython's io objects that are garbage-collected open, before they close what they wrap."""
+        """Called by CPython's io objects that are garbage-collected open, before they flush and close what they wrap.
+
+        From here until that close the end lets them: the stream is aborted already, and an error about their last
+        bytes would only be noise.
+        """
         if self._outcome() is None:
+            self._doomed = True
             self._abandon()
             warnings.warn(f"{source!r} was dropped without close()", ResourceWarning, stacklevel=2, source=source)
 
@@ -106,6 +113,7 @@ class PipeEnd(io.BufferedIOBase):
         # A finalizer runs in any thread, between any two lines, also while that thread holds our mutex. So it takes
         # no lock: it stores this side's outcome, which nobody else stores, and wakes whoever is parked.
         if "_state" in self.__dict__ and self._outcome() is None:
+            self._doomed = True  # what wraps it may be in the same garbage, and be finalized after it
             self._abandon()
             warnings.warn(
                 f"{self!r} made at {self._state.origin} was dropped without close()",

@@ -73,6 +73,8 @@ class PipeWriter(PipeEnd):
         offer = None
         try:
             if state.write_outcome is not None:  # also before the mutex: a finalizer may get here
+                if self._doomed:
+                    return size
                 state.raise_if_unwritable()
             scope = _current.get()
             if scope is not None and scope._alert:
@@ -111,7 +113,7 @@ class PipeWriter(PipeEnd):
         Raises:
             ClosedError: this end is closed.
         """
-        if self._state.write_outcome is not None:
+        if self._state.write_outcome is not None and not self._doomed:
             raise ClosedError(f"flush of closed {self._state.label()}")
 
     def _outcome(self) -> BaseException | None:
