@@ -156,7 +156,7 @@ def test_a_pool_made_before_a_fork_raises_in_the_child() -> None:
         + """
     with WorkerPool(2) as pool:
         pool.submit(int).result()
-        with pool._mutex:
+        with pool._crew.mutex:
             in_child(lambda: (raises_forked(pool.submit, int), raises_forked(pool.try_submit, int), pool.shutdown()))
         assert pool.submit(int, 5).result() == 5
     print("parent fine")

@@ -186,7 +186,7 @@ def test_pool_under_a_barrage_of_ctrl_c() -> None:
             while True:
                 pool.submit(int, 3).result()
         interrupted(work)
-        free(pool._mutex)
+        free(pool._crew.mutex)
         assert pool.submit(int, 4).result(5) == 4, "the pool does not work any more"
         pool.shutdown()
     """)

@@ -14,7 +14,7 @@ from typing import Any
 
 from penstock.errors import BrokenError, ClosedError, EndOfChannel, PenstockError, WouldBlock
 
-__all__ = ["as_anyio", "register_streams"]
+__all__ = ["as_anyio", "register_stream"]
 
 _COUNTERPARTS: dict[str, tuple[type[PenstockError], str]] = {
     "ClosedError": (ClosedError, "ClosedResourceError"),
@@ -53,7 +53,7 @@ def _both(name: str, anyio: Any) -> type[PenstockError]:
     return type(name, (ours, getattr(anyio, theirs)), {"__module__": ours.__module__})
 
 
-def register_streams(abstract_class: str, view: type) -> None:
+def register_stream(abstract_class: str, view: type) -> None:
     """Make ``isinstance(view(), anyio.abc.<abstract_class>)`` true, where AnyIO is in use."""
     module = sys.modules.get("anyio.abc")
     if module is not None:

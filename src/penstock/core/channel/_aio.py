@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from penstock.core._anyio import as_anyio, register_streams
-from penstock.core._parking import Turns, checkpoint, task_waiter
+from penstock.core._anyio import as_anyio
+from penstock.core._async_end import AsyncEnd
+from penstock.core._parking import task_waiter
 from penstock.core.channel._state import ChannelStatistics
 from penstock.core.channel._steps import (
     begin_receive,
@@ -27,56 +26,23 @@ __all__ = ["AsyncReceiveChannel", "AsyncSendChannel"]
 T = TypeVar("T")
 
 
-class _AsyncEnd:
-    """Closing, and what AnyIO asks of every stream."""
-
-    _end: SendChannel[Any] | ReceiveChannel[Any]
-
+class _AsyncChannelEnd(AsyncEnd):
     def close(self) -> None:
         """Close the end, as its own ``close()``."""
         self._end.close()
 
-    async def aclose(self) -> None:
-        """Close the end, as its own ``close()``; a checkpoint, never blocks."""
-        self._end.close()
-        await checkpoint()
-
-    def abort(self, exc: BaseException | None = None) -> None:
-        """Abort the channel, as the end's own ``abort()``."""
-        self._end.abort(exc)
-
     def statistics(self) -> ChannelStatistics:
         """Return the channel's counters as they are now."""
-        return self._end.statistics()
-
-    @property
-    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        """AnyIO's typed attributes: none."""
-        return {}
-
-    def extra(self, attribute: Any, default: Any = None) -> Any:
-        """Return ``default``: there are no typed attributes."""
-        return default
-
-    async def __aenter__(self) -> Any:
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._end.__exit__(exc_type, exc, traceback)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._end!r}>"
+        return self._end.statistics()  # type: ignore[no-any-return]
 
 
-class AsyncSendChannel(_AsyncEnd, Generic[T]):
+class AsyncSendChannel(_AsyncChannelEnd, Generic[T]):
     """A send end for tasks. Made by ``SendChannel.aio``."""
 
+    _end: SendChannel[T]
+
     def __init__(self, end: SendChannel[T]) -> None:
-        self._end: SendChannel[T] = end
-        self._turns = Turns()
-        register_streams("ObjectSendStream", type(self))
+        super().__init__(end, "ObjectSendStream")
 
     async def send(self, item: T) -> None:
         """Send ``item``; suspends as ``SendChannel.send`` blocks, and raises what it raises.
@@ -111,13 +77,13 @@ class AsyncSendChannel(_AsyncEnd, Generic[T]):
         return AsyncSendChannel(self._end.clone())
 
 
-class AsyncReceiveChannel(_AsyncEnd, Generic[T]):
+class AsyncReceiveChannel(_AsyncChannelEnd, Generic[T]):
     """A receive end for tasks. Made by ``ReceiveChannel.aio``. Iterates until every sender has closed."""
 
+    _end: ReceiveChannel[T]
+
     def __init__(self, end: ReceiveChannel[T]) -> None:
-        self._end: ReceiveChannel[T] = end
-        self._turns = Turns()
-        register_streams("ObjectReceiveStream", type(self))
+        super().__init__(end, "ObjectReceiveStream")
 
     async def receive(self) -> T:
         """Receive the next item; suspends as ``ReceiveChannel.receive`` blocks.

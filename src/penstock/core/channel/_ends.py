@@ -191,12 +191,10 @@ class SendChannel(_ChannelEnd, Generic[T]):
         """
         state = self._state
         with state.mutex:
-            if self._closed:
-                return
-            if state.send_error is None:
-                state.send_error = exc if exc is not None else _Aborted(f"{state.label()} was aborted by a sender")
-            self._close()
-            state.halt()
+            if not self._closed:
+                state.send_error = state.send_error or exc or BrokenError(f"a sender has aborted {state.label()}")
+                self._close()
+                state.halt()
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
@@ -334,12 +332,12 @@ class ReceiveChannel(_ChannelEnd, Generic[T]):
         """
         state = self._state
         with state.mutex:
-            if self._closed:
-                return
-            if state.receive_error is None:
-                state.receive_error = exc if exc is not None else _Aborted(f"{state.label()} was aborted by a receiver")
-            self._close()
-            state.halt()
+            if not self._closed:
+                state.receive_error = (
+                    state.receive_error or exc or BrokenError(f"a receiver has aborted {state.label()}")
+                )
+                self._close()
+                state.halt()
 
     def _close(self) -> None:
         super()._close()
@@ -367,10 +365,6 @@ class ReceiveChannel(_ChannelEnd, Generic[T]):
 def _serve(state: ChannelState) -> None:
     with state.mutex:
         state.serve()
-
-
-class _Aborted(BrokenError):
-    """What the other side raises after ``abort()`` without an exception."""
 
 
 def channel(max_buffer_size: int = 0, *, name: str | None = None) -> tuple[SendChannel[Any], ReceiveChannel[Any]]:

@@ -6,13 +6,12 @@ for an asynchronous body and any with ``__iter__`` for a synchronous one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from time import monotonic
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from penstock.core._anyio import as_anyio, register_streams
-from penstock.core._parking import Turns, checkpoint, task_waiter
+from penstock.core._anyio import as_anyio
+from penstock.core._async_end import AsyncEnd
+from penstock.core._parking import task_waiter
 from penstock.core.pipe._steps import (
     begin_read,
     begin_write,
@@ -30,44 +29,13 @@ if TYPE_CHECKING:
 __all__ = ["AsyncPipeReader", "AsyncPipeWriter"]
 
 
-class _AsyncEnd:
-    """Closing, and what AnyIO asks of every stream."""
-
-    _end: PipeReader | PipeWriter
-
-    async def aclose(self) -> None:
-        """Close the end, as its ``close()``; a checkpoint, never blocks."""
-        self._end.close()
-        await checkpoint()
-
-    @property
-    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        """AnyIO's typed attributes: none."""
-        return {}
-
-    def extra(self, attribute: Any, default: Any = None) -> Any:
-        """Return ``default``: there are no typed attributes."""
-        return default
-
-    async def __aenter__(self) -> Any:
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._end.__exit__(exc_type, exc, traceback)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._end!r}>"
-
-
-class AsyncPipeWriter(_AsyncEnd):
+class AsyncPipeWriter(AsyncEnd):
     """The write end for tasks. Made by ``PipeWriter.aio``."""
 
+    _end: PipeWriter
+
     def __init__(self, end: PipeWriter) -> None:
-        self._end: PipeWriter = end
-        self._turns = Turns()
-        register_streams("ByteSendStream", type(self))
+        super().__init__(end, "ByteSendStream")
 
     async def send(self, item: bytes | bytearray | memoryview) -> None:
         """Send all of ``item``; suspends as ``PipeWriter.write`` blocks, and raises what it raises.
@@ -103,13 +71,13 @@ class AsyncPipeWriter(_AsyncEnd):
                 raise
 
 
-class AsyncPipeReader(_AsyncEnd):
+class AsyncPipeReader(AsyncEnd):
     """The read end for tasks. Made by ``PipeReader.aio``. Iterates over what ``receive`` returns."""
 
+    _end: PipeReader
+
     def __init__(self, end: PipeReader) -> None:
-        self._end: PipeReader = end
-        self._turns = Turns()
-        register_streams("ByteReceiveStream", type(self))
+        super().__init__(end, "ByteReceiveStream")
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
         """Receive what is there, up to ``max_bytes``; suspends while nothing is, as ``PipeReader.read1`` blocks.

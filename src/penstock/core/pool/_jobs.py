@@ -48,7 +48,7 @@ class Job:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         context: Context,
-        scope: CancelScope | None,
+        scope: CancelScope,
         own_scope: bool,
     ) -> None:
         self.fn = fn

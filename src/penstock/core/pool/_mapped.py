@@ -46,7 +46,7 @@ class Mapped(Generic[T]):
         self._arguments = arguments
         self._deadline = None if timeout is None else monotonic() + timeout
         self._chunksize = chunksize
-        self._window = buffersize or pool._max_workers + pool._max_pending
+        self._window = buffersize or pool._crew.limit
         self._ordered = ordered
         self._scope = scope_under(current_scope() or pool._scope)
         self._under_way: deque[Future[list[T]]] = deque()
@@ -75,7 +75,7 @@ class Mapped(Generic[T]):
     def _fill(self, *, block: bool) -> None:
         """Start jobs up to the window; with ``block``, at least one even if the pool makes it wait."""
         while not (self._exhausted or self._closed) and len(self._under_way) < self._window:
-            if not block and not self._pool._has_room():
+            if not block and self._pool._crew.active >= self._pool._crew.limit:
                 return
             chunk = list(itertools.islice(self._arguments, self._chunksize))
             if not chunk:

@@ -1,30 +1,25 @@
-"""The pool: workers, the jobs accepted and not begun, and the submitters that wait for room."""
+"""The pool as its users see it: an executor whose jobs run in their submitter's context, under a cancel scope."""
 
 from __future__ import annotations
 
-import _thread
 import atexit
 import concurrent.futures
 import threading
 import weakref
-from _thread import get_ident
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import copy_context
-from time import monotonic
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from penstock.core._future import Future
 from penstock.core._origin import remember
-from penstock.core._parking import ThreadWaiter, wait_for
-from penstock.core._threads import report_stuck, wait_for_end
 from penstock.core.cancel import CancelScope, _current, check_cancelled, leave, scope_under
-from penstock.core.pool._jobs import Job, PoolStatistics, Submission
+from penstock.core.pool._crew import Crew
+from penstock.core.pool._jobs import Job, PoolStatistics
 from penstock.core.pool._mapped import Mapped
-from penstock.errors import Cancelled, ForkedError, WouldDeadlock
+from penstock.errors import Cancelled
 
-__all__ = ["PoolStatistics", "WorkerPool"]
+__all__ = ["WorkerPool"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -56,86 +51,49 @@ class WorkerPool(concurrent.futures.Executor):
             raise ValueError(f"max_pending must be 0 or more, not {max_pending!r}")
         if not idle_timeout >= 0:
             raise ValueError(f"idle_timeout must be 0 s or more, not {idle_timeout!r}")
-        self._mutex = _thread.allocate_lock()
-        self._max_workers = max_workers
-        self._max_pending = max_pending
-        self._idle_timeout = idle_timeout
-        self._name = name
-        self._jobs: deque[Job] = deque()  # accepted and not begun
-        self._submissions: deque[Submission] = deque()
-        self._active = 0  # accepted and not ended
-        self._idle: list[ThreadWaiter] = []  # last in, first out: the rest get to retire
-        self._workers: dict[int, threading.Thread] = {}
-        # Workers on their way, by what they park on: woken or started, and not yet come to look for a job. Sets, not
-        # counters: an interrupt in the middle of starting a worker may have it taken out twice.
-        self._arriving: set[ThreadWaiter] = set()
-        self._starting: dict[ThreadWaiter, threading.Thread | None] = {}
-        self._worker_number = 0
-        self._submitted = 0
-        self._completed = 0
-        self._drained: list[ThreadWaiter] = []  # who waits for _active == 0
-        self._ended: list[ThreadWaiter] = []  # who waits for the workers to be gone
-        self._shut = False
-        self._forked = False
+        self._crew = Crew(self._run, max_workers, max_pending, idle_timeout, name)
         self._scope = CancelScope()
         self._outside: dict[CancelScope, None] = {}  # scopes of jobs that self._scope does not cover
         self._entered = False
         self._cancelled_jobs = False
         _pools.add(self)
-        remember(self)
-
-    # -- looking
+        remember(self._crew)
 
     @property
     def max_workers(self) -> int:
         """How many jobs may run at once. May be set at any time; surplus workers end after their current job."""
-        return self._max_workers
+        return self._crew.max_workers
 
     @max_workers.setter
     def max_workers(self, value: int) -> None:
         if value < 1:
             raise ValueError(f"max_workers must be at least 1, not {value!r}")
-        with self._mutex:
-            self._max_workers = value
-            self._admit()
-            newcomer = self._muster()
-            for waiter in self._idle:
-                waiter.wake()
-        if newcomer is not None:
-            self._start_worker(newcomer)
+        self._crew.resize(value)
 
     @property
     def running(self) -> int:
         """How many jobs run now."""
-        return self._active - len(self._jobs)
+        return self._crew.running
 
     @property
     def pending(self) -> int:
         """How many jobs have been accepted and not begun."""
-        return len(self._jobs)
+        return len(self._crew.jobs)
 
     @property
     def worker_count(self) -> int:
         """How many workers there are, idle ones included."""
-        return len(self._workers) + len(self._starting)
+        return self._crew.size
 
     def statistics(self) -> PoolStatistics:
         """Return the pool's counters as they are now."""
-        with self._mutex:
-            return PoolStatistics(
-                max_workers=self._max_workers,
-                worker_count=self.worker_count,
-                running=self.running,
-                pending=self.pending,
-                submitters_waiting=len(self._submissions),
-                submitted=self._submitted,
-                completed=self._completed,
-            )
+        return self._crew.statistics()
 
     def __repr__(self) -> str:
+        crew = self._crew
         return (
-            f"<WorkerPool {self._name!r}: {self.running} running, {self.pending} pending, "
-            f"{self.worker_count} of {self._max_workers} workers>"
+            f"<WorkerPool {crew.name!r}: {crew.running} running, {len(crew.jobs)} pending, "
+            f"{crew.size} of {crew.max_workers} workers>"
         )
 
     # -- submitting
@@ -151,72 +109,32 @@ class WorkerPool(concurrent.futures.Executor):
         scope = _current.get()
         if scope is not None and scope._alert:
             scope._check()
-        return self._submit(self._job(fn, args, kwargs, scope))
-
-    def _submit(self, job: Job) -> Future[Any]:
-        submission = None
+        job = self._job(fn, args, kwargs, scope)
         try:
-            newcomer = None
-            with self._mutex:
-                self._raise_if_unusable()
-                if self._has_room():
-                    newcomer = self._accept(job)
-                elif get_ident() in self._workers:
-                    raise WouldDeadlock(
-                        f"{self!r} is full, and a job of its own submits to it: it would wait for itself; "
-                        "give the pool max_pending, or use another pool"
-                    )
-                else:
-                    submission = Submission(job, ThreadWaiter())
-                    self._submissions.append(submission)
-            if newcomer is not None:
-                self._start_worker(newcomer)
-            while submission is not None and not submission.waiter.done:
-                submission.waiter.park()
-                if not submission.waiter.done:
-                    with self._mutex:
-                        self._raise_if_unusable()
-        except BaseException as exc:
-            if submission is None:
-                self._undo(job)
-                raise
-            if not self._withdraw(submission, exc):
-                raise
+            self._crew.submit(job)
+        except BaseException:
+            self._let_go(job)
+            raise
         return job.future
-
-    def _undo(self, job: Job) -> None:
-        """Take back a job whose ``submit`` fails, and whatever an interrupt has left of starting a worker for it."""
-        with self._mutex:
-            for waiter, thread in list(self._starting.items()):
-                if thread is None or thread.ident is None:
-                    del self._starting[waiter]
-                    self._arriving.discard(waiter)
-            if job in self._jobs:
-                self._jobs.remove(job)
-                self._note_finished()
 
     def try_submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T] | None:
         """As ``submit``, but return None where that would block."""
-        return self._try(self._job(fn, args, kwargs, _current.get()))
-
-    def _try(self, job: Job) -> Future[Any] | None:
-        with self._mutex:
-            self._raise_if_unusable()
-            if self._active >= self._max_workers + self._max_pending:
-                return None
-            newcomer = self._accept(job)
-        if newcomer is not None:
-            self._start_worker(newcomer)
-        return job.future
+        job = self._job(fn, args, kwargs, _current.get())
+        accepted = False
+        try:
+            accepted = self._crew.try_submit(job)
+        finally:
+            if not accepted:
+                self._let_go(job)
+        return job.future if accepted else None
 
     def _submit_under(self, scope: CancelScope, fn: Callable[..., T], *args: Any) -> Future[T]:
         """Submit a job that runs under ``scope`` instead of the current one; blocks as ``submit`` does."""
         context = copy_context()
         context.run(_current.set, scope)
-        return self._submit(Job(fn, args, {}, context, scope, own_scope=False))
-
-    def _has_room(self) -> bool:
-        return self._active < self._max_workers + self._max_pending
+        job = Job(fn, args, {}, context, scope, own_scope=False)
+        self._crew.submit(job)
+        return job.future
 
     def _job(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], scope: CancelScope | None
@@ -241,163 +159,27 @@ class WorkerPool(concurrent.futures.Executor):
             scope = scope._parent
         return False
 
-    def _raise_if_unusable(self) -> None:
-        if self._forked:
-            raise ForkedError(f"pool {self._name!r} was made before a fork and belongs to the parent process")
-        if self._shut:
-            raise RuntimeError(f"cannot submit to pool {self._name!r} after shutdown")
-
-    def _withdraw(self, submission: Submission, exc: BaseException) -> bool:
-        """Take back a blocked submit; True if its job has been accepted after all and ``exc`` may be dropped."""
-        submission.withdrawn = True
-        with self._mutex:
-            if submission.waiter.done:
-                return isinstance(exc, Cancelled)
-            if submission in self._submissions:
-                self._submissions.remove(submission)
-        return False
-
-    # -- under the mutex
-
-    def _accept(self, job: Job) -> ThreadWaiter | None:
-        """Take a job in; return the worker, if any, that the caller has to start once it has left the mutex."""
-        self._jobs.append(job)
-        self._active += 1
-        self._submitted += 1
-        return self._muster()
-
-    def _muster(self) -> ThreadWaiter | None:
-        """See to it that some worker is on its way to the waiting jobs; return one that has to be started.
-
-        One at a time: each that arrives sends for the next while there are jobs. A burst of tiny jobs is then done
-        by few workers and few thread switches, a burst of slow ones still gets them all.
-        """
-        if not self._jobs or self._arriving:
-            return None
-        if self._idle:
-            waiter = self._idle[-1]
-            self._arriving.add(waiter)
-            waiter.wake()
-            self._idle.pop()  # last: an interrupt before it leaves a worker that finds itself here
-            return None
-        if self.worker_count < self._max_workers:
-            waiter = ThreadWaiter()
-            self._starting[waiter] = None
-            self._arriving.add(waiter)
-            return waiter
-        return None
-
-    def _admit(self) -> None:
-        """Let waiting submitters in as far as there is room."""
-        while not self._shut and self._submissions and self._active < self._max_workers + self._max_pending:
-            submission = self._submissions[0]
-            if not submission.withdrawn:
-                self._jobs.append(submission.job)
-                self._active += 1
-                self._submitted += 1
-                submission.waiter.done = True
-                submission.waiter.wake()
-            self._submissions.popleft()
-
-    # -- workers
-
-    def _start_worker(self, waiter: ThreadWaiter) -> None:
-        self._worker_number += 1
-        name = f"{self._name}-{self._worker_number}"
-        thread = threading.Thread(target=self._work, args=(waiter,), name=name, daemon=True)
-        self._starting[waiter] = thread
-        try:
-            thread.start()
-        except RuntimeError:
-            with self._mutex:
-                self._starting.pop(waiter, None)
-                self._arriving.discard(waiter)
-                if self._workers or self._starting:
-                    return  # no more threads to be had: those that are there will come to the job
-            raise
-
-    def _work(self, waiter: ThreadWaiter) -> None:
-        _current.set(None)  # some builds start threads in a copy of the starter's context; idling is under no scope
-        ident = get_ident()
-        with self._mutex:
-            self._starting.pop(waiter, None)
-            self._workers[ident] = threading.current_thread()
-        try:
-            job = self._next_job(waiter, finished=False)
-            while job is not None:
-                self._run(job)
-                del job  # or the idle worker would keep its arguments and its result alive
-                job = self._next_job(waiter, finished=True)
-        finally:
-            with self._mutex:
-                self._workers.pop(ident, None)
-                if not self._workers and not self._starting:
-                    _release(self._ended)
-
-    def _next_job(self, waiter: ThreadWaiter, *, finished: bool) -> Job | None:
-        """Note that a job has ended, if one has, and return the next; None when this worker is to end."""
-        idle_until: float | None = None
-        while True:
-            newcomer = None
-            with self._mutex:
-                if finished:
-                    self._note_finished()
-                    finished = False
-                job, stay = self._look_for_job(waiter, idle_until)
-                if job is not None:
-                    newcomer = self._muster()
-            if newcomer is not None:
-                self._start_worker(newcomer)
-            if job is not None or not stay:
-                return job
-            if idle_until is None:
-                idle_until = monotonic() + self._idle_timeout
-            waiter.park(idle_until)
-
-    def _look_for_job(self, waiter: ThreadWaiter, idle_until: float | None) -> tuple[Job | None, bool]:
-        """Return a job if there is one, else whether to stay as an idle worker. Under the mutex."""
-        self._arriving.discard(waiter)
-        if idle_until is not None and waiter in self._idle:  # woken by the clock, or by a change of the pool
-            self._idle.remove(waiter)
-        if len(self._workers) > self._max_workers:
-            self._muster()  # the job it may have been woken for is another's now
-            return None, False
-        if self._jobs:
-            return self._jobs.popleft(), True
-        if self._shut or (idle_until is not None and monotonic() >= idle_until):
-            return None, False
-        self._idle.append(waiter)
-        return None, True
-
-    def _note_finished(self) -> None:
-        self._active -= 1
-        self._completed += 1
-        if self._submissions:
-            self._admit()
-        if self._active == 0 and self._drained:
-            _release(self._drained)
+    def _let_go(self, job: Job) -> None:
+        """Take the scope that was made for a job off the tree: the job has ended, or will not run."""
+        if job.own_scope:
+            self._outside.pop(job.scope, None)
+            leave(job.scope)
 
     def _run(self, job: Job) -> None:
+        """Run a job and keep how it ended; called by the workers."""
         future = job.future
-        scope = job.scope
-        if scope is not None and scope._interrupted:
+        if job.scope._interrupted:
             future.cancel()
-        if not future.set_running_or_notify_cancel():
-            return
         try:
-            result = job.context.run(job.fn, *job.args, **job.kwargs)
+            if future.set_running_or_notify_cancel():
+                future.set_result(job.context.run(job.fn, *job.args, **job.kwargs))
         except Cancelled:
             self._cancelled_jobs = True
             future.set_cancelled()
         except BaseException as exc:  # noqa: BLE001  kept on the future
             future.set_exception(exc)
-            del exc
-        else:
-            future.set_result(result)
         finally:
-            if job.own_scope and scope is not None:
-                self._outside.pop(scope, None)
-                leave(scope)
+            self._let_go(job)
             del job, future  # the traceback of an exception keeps this frame, and the future the exception
 
     # -- waiting and ending
@@ -411,19 +193,7 @@ class WorkerPool(concurrent.futures.Executor):
             WouldDeadlock: called by one of the pool's own workers.
             Cancelled: the current scope was cancelled.
         """
-        if get_ident() in self._workers:
-            raise WouldDeadlock(f"a job of {self!r} waits for all its jobs, itself included")
-        waiter = ThreadWaiter()
-        with self._mutex:
-            if self._active == 0 and not self._submissions:
-                return True
-            self._drained.append(waiter)
-        try:
-            return wait_for(waiter, timeout)
-        finally:
-            with self._mutex:
-                if waiter in self._drained:
-                    self._drained.remove(waiter)
+        return self._crew.wait(timeout)
 
     def map(
         self,
@@ -461,38 +231,11 @@ class WorkerPool(concurrent.futures.Executor):
             wait: block until every job has ended and every worker is gone, whatever happens to the current scope.
             cancel_futures: cancel the jobs that have not begun.
         """
-        with self._mutex:
-            self._shut = True
-            dropped = list(self._jobs) if cancel_futures else []
-            if cancel_futures:
-                self._jobs.clear()
-                self._active -= len(dropped)
-                self._completed += len(dropped)
-            for submission in self._submissions:
-                submission.waiter.wake()
-            for waiter in self._idle:
-                waiter.wake()
-            if self._active == 0:
-                _release(self._drained)
-        for job in dropped:
+        for job in self._crew.close(drop_jobs=cancel_futures):
             job.future.cancel()
-        if wait and get_ident() not in self._workers:
-            self._join()
-
-    def _join(self) -> None:
-        waiter = ThreadWaiter()
-        with self._mutex:
-            if self._forked or not (self._workers or self._starting):
-                return
-            threads = list(self._workers.values())
-            self._ended.append(waiter)
-        wait_for_end(waiter, self._scope, self._report_stuck)
-        for thread in threads:
-            thread.join()
-
-    def _report_stuck(self, seconds: float) -> None:
-        for thread in list(self._workers.values()):
-            report_stuck(thread, seconds)
+            self._let_go(job)
+        if wait:
+            self._crew.join(self._scope)
 
     def __enter__(self) -> WorkerPool:
         if not self._entered:
@@ -513,25 +256,6 @@ class WorkerPool(concurrent.futures.Executor):
         if gave_up:
             check_cancelled()  # jobs were cancelled from outside, and so is whoever waited for them
         return caught
-
-    def after_fork_in_child(self) -> None:
-        """Become unusable: the workers do not exist in this process."""
-        self._mutex = _thread.allocate_lock()
-        self._forked = self._shut = True
-        self._workers.clear()
-        self._jobs.clear()
-        self._submissions.clear()
-        self._idle.clear()
-        self._starting.clear()
-        self._arriving.clear()
-        self._active = 0
-
-
-def _release(waiters: list[ThreadWaiter]) -> None:
-    for waiter in waiters:
-        waiter.done = True
-        waiter.wake()
-    waiters.clear()
 
 
 _pools: weakref.WeakSet[WorkerPool] = weakref.WeakSet()
