@@ -12,15 +12,17 @@ import contextlib
 import http.client
 import io
 import re
+import select
 import socket
 import ssl
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from penstock.connectors._descriptors import Waker
 from penstock.connectors._uri import redact
 from penstock.core.cancel import on_cancel
 from penstock.errors import ConfigurationError, ConnectorError
@@ -35,6 +37,7 @@ _USUAL_PORTS = {"http": 80, "https": 443}
 _EXCERPT_BYTES = 2048
 _EXCERPT_CHARACTERS = 300
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER of zero seconds: close() drops what is queued and sends RST
+_HUNG_UP = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 _NOT_PRINTABLE = re.compile(r"[\s\x00-\x1f\x7f]+")
 
 
@@ -91,37 +94,39 @@ def _basic(parts: SplitResult) -> str | None:
 
 @contextmanager
 def connected(endpoint: Endpoint, error: type[ConnectorError]) -> Iterator[Connection]:
-    """Connect, and close on leaving; without a word when the block fails (see :meth:`Connection.cut`).
+    """Connect, and close on leaving; when the block fails, so that nothing sent looks complete to anybody.
 
     Raises:
         ConnectorError: (as ``error``) it is refused, unknown, or not to be trusted.
     """
     with _translating(endpoint, error):
         opened = _open_socket(endpoint)
-    connection = Connection(endpoint, opened, error)
-    try:
-        yield connection
-    except BaseException:
-        connection.cut()
-        raise
-    finally:
-        opened.close()
+    with closing(opened), Waker() as waker:
+        try:
+            yield Connection(endpoint, opened, waker, error)
+        except BaseException:
+            with contextlib.suppress(OSError):  # it is gone already, which is as good
+                opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            raise
 
 
 class Connection:
-    """An open connection. Every method blocks, is woken by a cancel, and raises ``error`` when the peer fails."""
+    """An open connection, for one thread. Methods block, are woken by a cancel, and raise ``error`` on failure.
 
-    def __init__(self, endpoint: Endpoint, opened: socket.socket, error: type[ConnectorError]) -> None:
+    Attributes:
+        endpoint: what it is connected to.
+        socket: plain, or with TLS on it.
+        is_answered: whether the server has said something, or hung up; nothing more is sent then.
+    """
+
+    def __init__(self, endpoint: Endpoint, opened: socket.socket, waker: Waker, error: type[ConnectorError]) -> None:
         self.endpoint = endpoint
         self.socket = opened
+        self.is_answered = False
+        self._waker = waker
         self._error = error
         self._method = ""
         self._received = b""
-
-    @property
-    def is_encrypted(self) -> bool:
-        """Whether TLS is between us and the socket: bytes arriving there need not be an answer."""
-        return isinstance(self.socket, ssl.SSLSocket)
 
     def send_head(self, method: str, headers: dict[str, str]) -> None:
         """Send request line and headers; Host and Authorization are added."""
@@ -138,10 +143,40 @@ class Connection:
         self.send(collected.data)
 
     def send(self, data: bytes) -> None:
-        """Send all of ``data``."""
-        # Only the sending half is shut down by a cancel, so that an answer that caused it can still be read.
-        with _translating(self.endpoint, self._error), on_cancel(lambda: _shut_down(self.socket, socket.SHUT_WR)):
-            self.socket.sendall(data)
+        """Send all of ``data``, but stop when the server answers: look at ``is_answered`` afterwards."""
+        rest = memoryview(data)
+        with _translating(self.endpoint, self._error), self._not_blocking():
+            while rest and not self.is_answered:
+                try:
+                    rest = rest[self.socket.send(rest) :]
+                except (BlockingIOError, ssl.SSLWantWriteError):
+                    self._waker.wait(self.socket.fileno(), select.POLLIN | select.POLLOUT)
+                    self.look_for_answer()
+                except ssl.SSLWantReadError:
+                    self._waker.wait(self.socket.fileno(), select.POLLIN)
+                except _HUNG_UP:
+                    self.is_answered = True  # what the server said before it hung up can still be read
+
+    def look_for_answer(self) -> bool:
+        """Look, without waiting, whether the server has answered. What TLS sends on its own account is no answer."""
+        if not self.is_answered:
+            with _translating(self.endpoint, self._error), self._not_blocking():
+                try:
+                    self._received = self.socket.recv(1)
+                    self.is_answered = True  # a byte, or the end of the connection
+                except (BlockingIOError, ssl.SSLWantReadError):
+                    pass  # nothing, or nothing for us
+                except _HUNG_UP:
+                    self.is_answered = True
+        return self.is_answered
+
+    @contextmanager
+    def _not_blocking(self) -> Iterator[None]:
+        self.socket.settimeout(0)
+        try:
+            yield
+        finally:
+            self.socket.settimeout(None)
 
     def answer(self) -> http.client.HTTPResponse:
         """Wait for the head of the answer; read its body with :meth:`read`."""
@@ -162,27 +197,6 @@ class Connection:
         """Translate failures of reading, and let a cancel interrupt it."""
         with _translating(self.endpoint, self._error), on_cancel(lambda: _shut_down(self.socket, socket.SHUT_RDWR)):
             yield
-
-    def has_answer(self) -> bool:
-        """Look, without waiting, whether bytes of an answer have come through TLS."""
-        if not self._received:
-            timeout = self.socket.gettimeout()
-            self.socket.settimeout(0)
-            try:
-                self._received = self.socket.recv(1)
-                return True  # a byte, or the end of the connection
-            except (BlockingIOError, ssl.SSLWantReadError):
-                return False
-            except OSError:
-                return True  # what happened, reading the answer will tell
-            finally:
-                self.socket.settimeout(timeout)
-        return True
-
-    def cut(self) -> None:
-        """Have the connection reset when it is closed, so that nothing sent on it looks complete to anybody."""
-        with contextlib.suppress(OSError):  # it is gone already, which is as good
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
 
 def excerpt(connection: Connection, response: http.client.HTTPResponse) -> str:
@@ -233,6 +247,9 @@ def _encrypted(raw: socket.socket, endpoint: Endpoint) -> ssl.SSLSocket:
     try:
         with on_cancel(lambda: _shut_down(encrypted, socket.SHUT_RDWR)):
             encrypted.do_handshake()
+    except (ssl.SSLEOFError, ConnectionResetError) as exc:
+        encrypted.close()
+        raise ssl.SSLError(0, "the server hung up on the handshake") from exc
     except BaseException:
         encrypted.close()
         raise
@@ -255,16 +272,16 @@ def _translating(endpoint: Endpoint, error: type[ConnectorError]) -> Iterator[No
     except ssl.SSLCertVerificationError as exc:
         hint = "the server's certificate is not trusted here; SSL_CERT_FILE may name another authority"
         raise error(f"TLS: {exc.verify_message}", where=endpoint.where, hint=hint) from exc
+    except (http.client.IncompleteRead, http.client.RemoteDisconnected, *_HUNG_UP) as exc:
+        if isinstance(exc, ConnectionRefusedError):
+            hint = f"is anything listening on port {endpoint.port}?"
+            raise error("connection refused", where=endpoint.where, hint=hint, transient=True) from exc
+        raise error("the server closed the connection", where=endpoint.where, transient=True) from exc
     except ssl.SSLError as exc:
-        reason = (exc.reason or str(exc)).lower().replace("_", " ")
+        reason = (getattr(exc, "reason", None) or exc.strerror or str(exc)).lower().replace("_", " ")
         raise error(f"TLS: {reason}", where=endpoint.where, hint="does the server speak https on this port?") from exc
-    except ConnectionRefusedError as exc:
-        hint = f"is anything listening on port {endpoint.port}?"
-        raise error("connection refused", where=endpoint.where, hint=hint, transient=True) from exc
     except TimeoutError as exc:
         raise error("no answer in time", where=endpoint.where, transient=True) from exc
-    except (http.client.IncompleteRead, http.client.RemoteDisconnected, ConnectionError) as exc:
-        raise error("the server closed the connection", where=endpoint.where, transient=True) from exc
     except http.client.HTTPException as exc:
         raise error(f"not an HTTP answer: {exc!r}", where=endpoint.where, hint="is it an HTTP server?") from exc
     except OSError as exc:

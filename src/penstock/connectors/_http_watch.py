@@ -1,83 +1,75 @@
-"""Notice that a server answers while its request is still being sent."""
+"""Notice that a server answers while we wait for something to send it."""
 
 from __future__ import annotations
 
 import os
 import select
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, final
 
 from penstock.connectors._http_connection import Connection
 from penstock.core.cancel import CancelScope
 
-__all__ = ["EarlyAnswer", "noticing_early_answer"]
+if TYPE_CHECKING:
+    from penstock.flow.contracts import ByteReader
+
+__all__ = ["AnswerWatch"]
+
+_ARM = b"a"
+_END = b"e"
 
 
-class EarlyAnswer(Protocol):
-    """Whether the server has said something already."""
+@final
+class AnswerWatch:
+    """Reads the data to send, but no longer than until the server answers. Use as a context manager.
 
-    @property
-    def answered(self) -> bool:
-        """True once there is something to read from the server, be it the end of the connection."""
-        ...
-
-
-@contextmanager
-def noticing_early_answer(connection: Connection) -> Iterator[EarlyAnswer]:
-    """Leave the block at once, also out of a blocked read or write in it, when the server answers.
-
-    Bytes on a plain socket are the answer, so a thread waits for them and cancels the block. Under TLS they may be
-    the protocol's own, and only the thread that sends may look; the block must ask ``answered`` itself.
+    A thread waits for bytes on the socket and cancels the read. Under TLS such bytes may be the protocol's own, which
+    only the thread that owns the connection can tell: it looks, and when there is no answer in them, reads on. So
+    only a read that a cancel leaves undone or undoes is interrupted, ``read1``; a stream without it is just read.
     """
-    if connection.is_encrypted:
-        yield _Asking(connection)
-        return
-    with CancelScope() as scope, _watching(connection.socket.fileno(), scope):
-        yield _Watched(scope)
 
-
-class _Asking:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._scope: CancelScope | None = None
+        self._is_alarmed = False
+        self._orders, self._order = os.pipe()
+        self._thread = threading.Thread(target=self._watch, name="penstock http answer", daemon=True)
 
-    @property
-    def answered(self) -> bool:
-        return self._connection.has_answer()
+    def __enter__(self) -> AnswerWatch:
+        self._thread.start()
+        return self
 
+    def __exit__(self, *_exc_info: object) -> None:
+        os.write(self._order, _END)
+        self._thread.join()
+        os.close(self._order)
+        os.close(self._orders)
 
-class _Watched:
-    def __init__(self, scope: CancelScope) -> None:
-        self._scope = scope
+    def read(self, stream: ByteReader, size: int) -> bytes:
+        """Read up to ``size`` bytes of ``stream``; ``b""`` at its end, or when the connection is answered."""
+        take = getattr(stream, "read1", None)
+        if take is None:
+            return b"" if self._connection.look_for_answer() else stream.read(size)
+        while not self._connection.is_answered:
+            with CancelScope() as scope:
+                self._scope = scope
+                # The thread first sets the alarm and then looks for the scope, here it is the other way round.
+                if not self._is_alarmed:
+                    data: bytes = take(size)
+                    return data
+            self._connection.look_for_answer()
+            self._is_alarmed = False
+            os.write(self._order, _ARM)
+        return b""
 
-    @property
-    def answered(self) -> bool:
-        return self._scope.cancel_called
-
-
-@contextmanager
-def _watching(descriptor: int, scope: CancelScope) -> Iterator[None]:
-    """Cancel ``scope`` when ``descriptor`` becomes readable; the thread ends with the block."""
-    ended, end = os.pipe()
-    thread = threading.Thread(
-        target=_cancel_when_readable, args=(descriptor, ended, scope), name="penstock http answer", daemon=True
-    )
-    try:
-        thread.start()
-        try:
-            yield
-        finally:
-            os.write(end, b"!")
-            thread.join()
-    finally:
-        os.close(ended)
-        os.close(end)
-
-
-def _cancel_when_readable(descriptor: int, ended: int, scope: CancelScope) -> None:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    poll.register(ended, select.POLLIN)
-    if ended not in dict(poll.poll()):
-        scope.cancel("the server answered before the end of the data")
+    def _watch(self) -> None:
+        poll = select.poll()
+        poll.register(self._connection.socket.fileno(), select.POLLIN)
+        poll.register(self._orders, select.POLLIN)
+        while True:
+            if self._orders not in dict(poll.poll()):
+                self._is_alarmed = True
+                if self._scope is not None:
+                    self._scope.cancel("the server answered before the end of the data")
+            if os.read(self._orders, 1) == _END:
+                return

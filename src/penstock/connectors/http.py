@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast, final
 from urllib.parse import urljoin, urlsplit
 
 from penstock.connectors._http_connection import Connection, Endpoint, connected, excerpt
-from penstock.connectors._http_watch import noticing_early_answer
+from penstock.connectors._http_watch import AnswerWatch
 from penstock.connectors._requests import SinkRequest, SourceRequest
 from penstock.connectors._stored import StoredSource
 from penstock.errors import ConfigurationError, ConnectorError, SinkError, SourceError
@@ -147,7 +147,8 @@ class HttpSink:
         """Send ``stream`` to its end and wait for the answer.
 
         Blocks while the server does not take more, and until it answers; a cancel interrupts both. When anything
-        fails, the body is cut. Over TLS an early answer is noticed with the next chunk, else at once.
+        fails, the body is cut. An answer before the end is noticed at once, also while ``stream`` has nothing to
+        give (if it has ``read1``, as pipes do).
 
         Raises:
             SinkError: the server is gone, answered before the end, or with anything but success.
@@ -162,17 +163,14 @@ class HttpSink:
 
     def _send_body(self, connection: Connection, stream: ByteReader) -> int:
         sent = 0
-        hung_up: SinkError | None = None
-        with noticing_early_answer(connection) as watch:
-            while not watch.answered and (chunk := stream.read(_CHUNK_BYTES)):
-                try:
-                    connection.send(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-                except SinkError as exc:
-                    hung_up = exc
+        with AnswerWatch(connection) as watch:
+            while chunk := watch.read(stream, _CHUNK_BYTES):
+                connection.send(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+                if connection.is_answered:
                     break
                 sent += len(chunk)
-        if hung_up is not None or watch.answered:
-            raise self._answered_early(connection, sent) from hung_up
+        if connection.is_answered:
+            raise self._answered_early(connection, sent)
         connection.send(b"0\r\n\r\n")
         return sent
 

@@ -1,0 +1,167 @@
+"""Compressed streams end properly exactly when what was compressed ended properly."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import shutil
+import subprocess
+import tracemalloc
+import zlib
+
+import pytest
+import zstandard
+
+from penstock import formats
+from penstock.core.pipe import pipe
+from penstock.errors import BrokenError, ConfigurationError, SourceError
+from tests.formats.streams import Collected, CountingStream, FailingStream, Fails
+
+NAMES = formats.compression_names()
+DATA = b"".join(b"%d,the quick brown fox\n" % number for number in range(100_000))
+
+
+def compressed(data: bytes, name: str) -> bytes:
+    out = Collected()
+    assert formats.compress(io.BytesIO(data), out, name) == len(data)
+    return bytes(out)
+
+
+def decompressed(data: bytes, name: str, size: int = 65536) -> bytes:
+    with formats.decompressing(io.BytesIO(data), name) as stream:
+        return b"".join(iter(lambda: stream.read(size), b""))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("data", [b"", b"x", DATA])
+def test_round_trip(name: str, data: bytes) -> None:
+    """What is compressed comes back, also nothing at all."""
+    assert decompressed(compressed(data, name), name) == data
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reads_fill(name: str) -> None:
+    """read(n) gives n bytes until the end is near, and read() all."""
+    packed = compressed(DATA, name)
+    with formats.decompressing(io.BytesIO(packed), name) as stream:
+        assert len(stream.read(1_000_000)) == 1_000_000
+        assert len(stream.read()) == len(DATA) - 1_000_000
+        assert stream.read(1) == b""
+
+
+def test_other_programs_read_it() -> None:
+    """The standard library and the gzip program agree."""
+    packed = compressed(DATA, "gzip")
+    assert gzip.decompress(packed) == DATA
+    gzip_program = shutil.which("gzip")
+    assert gzip_program, "the gzip program is part of every system these tests run on"
+    assert subprocess.run([gzip_program, "-dc"], input=packed, capture_output=True, check=True).stdout == DATA
+
+
+def test_zstd_carries_a_checksum() -> None:
+    """A flipped bit in a zstd stream is found by any reader."""
+    packed = compressed(DATA, "zstd")
+    assert zstandard.get_frame_parameters(packed).has_checksum
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("data", [b"", b"x", DATA])
+def test_a_failing_stream_never_gets_an_end_mark(name: str, data: bytes) -> None:
+    """The defect this project exists to avoid: a stream that died must not decompress as a shorter one."""
+    out = Collected()
+    with pytest.raises(Fails):
+        formats.compress(FailingStream(data), out, name)
+    if out:
+        with pytest.raises(SourceError, match="before its end"):
+            decompressed(bytes(out), name)
+    if name == "gzip":
+        unfinished = zlib.decompressobj(wbits=31)
+        unfinished.decompress(bytes(out))
+        assert not unfinished.eof
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_abort_of_the_pipe_passes_through(name: str) -> None:
+    """The very exception that the writing side aborts with is raised by compress, whose output has no end mark."""
+    error = Fails("half-way")
+    reader, writer = pipe(len(DATA))
+    writer.write(DATA)
+    writer.abort(error)
+    out = Collected()
+    with pytest.raises(Fails) as caught:
+        formats.compress(reader, out, name)
+    assert caught.value is error
+    reader.close()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kept", [1, 5, 100, -100, -9, -8, -4, -1])
+def test_cut_data_is_an_error(name: str, kept: int) -> None:
+    """Wherever compressed data is cut, reading it raises instead of ending."""
+    with pytest.raises(SourceError, match=r"stops after \d+ bytes, before its end"):
+        decompressed(compressed(DATA, name)[:kept], name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_data_at_all_is_an_error(name: str) -> None:
+    """An empty file is not a compressed file: something cut it at its beginning."""
+    with pytest.raises(SourceError, match="empty"):
+        decompressed(b"", name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_damaged_data_is_an_error(name: str) -> None:
+    """A flipped bit, and data of another kind, are named as such."""
+    packed = bytearray(compressed(DATA, name))
+    packed[len(packed) // 2] ^= 0x10
+    for damaged in (bytes(packed), b"id,name\n1,x\n", compressed(DATA, name) + b"trailing garbage"):
+        with pytest.raises(SourceError, match=f"damaged {name} data") as caught:
+            decompressed(damaged, name)
+        assert caught.value.__cause__ is not None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_members_one_after_another_read_as_one(name: str) -> None:
+    """`cat a.gz b.gz` is a valid file, and the second may not be cut either."""
+    packed = compressed(b"first ", name) + compressed(b"second", name)
+    assert decompressed(packed, name) == b"first second"
+    with pytest.raises(SourceError, match="before its end"):
+        decompressed(packed[:-3], name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("error", [Fails("x"), BrokenError("the pipe broke"), OSError("the disk broke")])
+def test_errors_of_the_stream_pass_as_they_are(name: str, error: Exception) -> None:
+    """What the compressed stream raises is not taken for damaged data, even if it is an OSError."""
+    stream = FailingStream(compressed(DATA, name)[:-20], error)
+    with formats.decompressing(stream, name) as reader, pytest.raises(type(error)) as caught:
+        while reader.read(1 << 20):
+            pass
+    assert caught.value is error
+    assert not stream.closed
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_expanding_data_stays_bounded(name: str) -> None:
+    """A megabyte that expands to a gigabyte is handed out piece by piece."""
+    packed = Collected()
+    total = 256 << 20
+    formats.compress(CountingStream(b"\0" * (1 << 20), total), packed, name)  # type: ignore[arg-type]
+    assert len(packed) < total // 500
+    tracemalloc.start()
+    try:
+        with formats.decompressing(io.BytesIO(packed), name) as stream:
+            size = sum(len(chunk) for chunk in iter(lambda: stream.read(1 << 16), b""))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert size == total
+    assert peak < 4 << 20
+
+
+def test_unknown_compression_is_a_configuration_error() -> None:
+    """Both directions name what there is."""
+    with pytest.raises(ConfigurationError, match="did you mean 'gzip'"):
+        formats.compress(io.BytesIO(), Collected(), "gz")
+    with pytest.raises(ConfigurationError, match="known are gzip, zstd"), formats.decompressing(io.BytesIO(), "lzma"):
+        pass
