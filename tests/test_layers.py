@@ -59,8 +59,16 @@ def test_every_arrow_points_down() -> None:
 @pytest.mark.parametrize(
     ("file", "line", "complaint"),
     [
-        ("core/cancel/__init__.py", "import penstock.flow.contracts", "penstock.core is not allowed to import penstock.flow"),
-        ("core/cancel/__init__.py", "import penstock.core._parking", "cancel is not allowed to import penstock.core._parking"),
+        (
+            "core/cancel/__init__.py",
+            "import penstock.flow.contracts",
+            "penstock.core is not allowed to import penstock.flow",
+        ),
+        (
+            "core/cancel/__init__.py",
+            "import penstock.core._parking",
+            "cancel is not allowed to import penstock.core._parking",
+        ),
         ("errors.py", "import penstock", "penstock.errors is not allowed to import penstock"),
         ("stray.py", "", "penstock.stray"),
         ("core/stray.py", "", "penstock.core.stray"),

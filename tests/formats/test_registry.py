@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -76,5 +77,6 @@ def test_the_package_is_what_sources_are_lent() -> None:
 def test_importing_formats_imports_no_extra() -> None:
     """Importing pyarrow takes longer to import than the command line has got."""
     code = "import sys, penstock.formats; print([m for m in ('pyarrow', 'arro3', 'zstandard') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == "[]"
