@@ -193,6 +193,8 @@ class _Exchange:
             self.request.ending = Ending.CUT
         except Malformed:
             self.request.ending = Ending.MALFORMED
+        finally:
+            self.books.changed()
 
     def _enter(self, piece: bytes) -> None:
         self.request.add(piece)

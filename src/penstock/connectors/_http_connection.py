@@ -101,9 +101,9 @@ def connected(endpoint: Endpoint, error: type[ConnectorError]) -> Iterator[Conne
     """
     with _translating(endpoint, error):
         opened = _open_socket(endpoint)
-    with closing(opened), Waker() as waker:
+    with Waker() as waker, closing(Connection(endpoint, opened, waker, error)) as connection:
         try:
-            yield Connection(endpoint, opened, waker, error)
+            yield connection
         except BaseException:
             with contextlib.suppress(OSError):  # it is gone already, which is as good
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
@@ -127,6 +127,7 @@ class Connection:
         self._error = error
         self._method = ""
         self._received = b""
+        self._response: http.client.HTTPResponse | None = None
 
     def send_head(self, method: str, headers: dict[str, str]) -> None:
         """Send request line and headers; Host and Authorization are added."""
@@ -179,13 +180,18 @@ class Connection:
             self.socket.settimeout(None)
 
     def answer(self) -> http.client.HTTPResponse:
-        """Wait for the head of the answer; read its body with :meth:`read`."""
+        """Wait for the head of the answer; read its body with :meth:`read`. Closed with the connection."""
+        answering = cast(socket.socket, _Answering(self.socket, self._received))
+        self._response = http.client.HTTPResponse(answering, method=self._method)
         with self.receiving():
-            response = http.client.HTTPResponse(
-                cast(socket.socket, _Answering(self.socket, self._received)), method=self._method
-            )
-            response.begin()
-        return response
+            self._response.begin()
+        return self._response
+
+    def close(self) -> None:
+        """Close the answer, if there is one, and the socket."""
+        if self._response is not None:
+            self._response.close()
+        self.socket.close()
 
     def read(self, response: http.client.HTTPResponse, size: int) -> bytes:
         """Read up to ``size`` bytes of the body of an answer."""
