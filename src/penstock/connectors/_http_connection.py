@@ -173,11 +173,12 @@ class Connection:
 
     @contextmanager
     def _not_blocking(self) -> Iterator[None]:
+        before = self.socket.gettimeout()  # these blocks nest: looking for an answer is part of sending
         self.socket.settimeout(0)
         try:
             yield
         finally:
-            self.socket.settimeout(None)
+            self.socket.settimeout(before)
 
     def answer(self) -> http.client.HTTPResponse:
         """Wait for the head of the answer; read its body with :meth:`read`. Closed with the connection."""
