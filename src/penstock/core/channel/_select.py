@@ -104,10 +104,5 @@ def _drop_ended(waiting: list[Receiving]) -> None:
 
 def _withdraw(waiting: list[Receiving], exc: BaseException) -> Receiving | None:
     """Withdraw from every channel; return the one that had delivered, if its item may be kept."""
-    kept = None
-    for receiving in waiting:
-        if withdraw_receive(receiving, exc):
-            kept = receiving
-        elif receiving.done and isinstance(exc, Exception):
-            kept = None
-    return kept
+    kept = [receiving for receiving in waiting if withdraw_receive(receiving, exc)]
+    return kept[0] if kept else None
