@@ -123,3 +123,17 @@ def test_somebody_else_who_holds_the_end_is_no_proof_of_a_deadlock() -> None:
             gate.set()
             opening.join()
         assert reading.result() == b"body"
+
+
+def test_a_pair_kept_in_a_variable_is_found_out_too() -> None:
+    """Both ends reached through the pair they came in are still in one thread."""
+
+    def use_both_ends() -> None:
+        pair = pipe()
+        try:
+            pair.writer.write(b"x")
+        finally:
+            pair.writer.close()
+            pair.reader.close()
+
+    start(use_both_ends).error(WouldDeadlock)

@@ -59,16 +59,17 @@ def _held_only_here(state: PipeState, other_end: Any) -> bool:
     pair = state.pair() if state.pair is not None else None
     explained = references_from_this_stack(end)
     if pair is not None:
-        if not _only_entered_here(pair):
+        if not _held_by_this_stack(pair):
             return False
         explained += 1
     return sys.getrefcount(end) - _CALL_REFERENCES == explained
 
 
-def _only_entered_here(pair: Any) -> bool:
-    """Whether a PipePair is held by a ``with`` statement of this thread and by its local variables alone."""
+def _held_by_this_stack(pair: Any) -> bool:
+    """Whether only this thread's local variables, and a ``with`` statement it is in, hold a PipePair."""
+    in_with_statement = pair._entered_by == get_ident()
     held = sys.getrefcount(pair) - _CALL_REFERENCES
-    return pair._entered_by == get_ident() and held == references_from_this_stack(pair) + 1
+    return bool(held == references_from_this_stack(pair) + in_with_statement)
 
 
 def _references_of_a_call() -> int:
