@@ -8,6 +8,7 @@ where the operating system or the server would have it.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -76,6 +77,8 @@ def main() -> int:
     rows = parser.parse_args().rows
     if rows < FEWEST_ROWS:
         parser.error(f"--rows must be at least {FEWEST_ROWS:,}, or there is no half of an upload to see")
+    # A shell starts what it puts into the background with Ctrl-C ignored, and processes inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return run(rows)
     except KeyboardInterrupt:

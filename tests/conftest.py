@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, TypeVar
@@ -23,6 +24,9 @@ T = TypeVar("T")
 #: Fixtures behind which stands a server that may be missing; a test that uses one is marked `service`.
 SERVICES = frozenset({"postgres_server", "postgres", "s3_server", "bucket"})
 SERVICES_REQUIRED = os.environ.get("PENSTOCK_REQUIRE_SERVICES") == "1"
+
+# A shell starts what it puts into the background with Ctrl-C ignored, and processes inherit that. Tests press Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Repeatable by default: the same examples in every run, and no deadline that a busy machine could miss.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
