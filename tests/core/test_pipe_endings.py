@@ -301,3 +301,22 @@ def test_dropping_an_end_while_the_pipe_is_busy_does_not_deadlock() -> None:
             gc.collect()  # for the case that nothing above made the collector run
             reading.error(PipeAbandoned)
         reader.close()
+
+
+def test_an_exception_that_is_falsy_is_a_failure_all_the_same() -> None:
+    """What aborts is that there is an exception, not what bool() says of it."""
+
+    class Empty(Exception):
+        def __len__(self) -> int:
+            return 0
+
+    error = Empty()
+    reader, writer = pipe(16)
+    try:
+        raise error
+    except Empty:
+        writer.close()
+    with pytest.raises(Empty) as caught:
+        reader.read()
+    assert caught.value is error
+    reader.close()

@@ -133,14 +133,6 @@ class OwnedThread:
             self._waiter.wake()
             del self  # the traceback of an exception keeps this frame, and the future the exception
 
-    def is_alive(self) -> bool:
-        """Whether the thread still runs."""
-        return self.thread.is_alive()
-
-    def stack(self) -> str:
-        """Return where the thread is now, as traceback text."""
-        return stack_of(self.thread)
-
     def join(self, grace: float = math.inf) -> bool:
         """Wait until the thread has ended, whatever happens to the caller's own scope; False after ``grace`` seconds.
 

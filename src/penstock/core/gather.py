@@ -101,7 +101,8 @@ class _Run:
                 if self.over:
                     return
                 self.gathered.failed[key] = exc
-                self.first_failure = self.first_failure or exc
+                if self.first_failure is None:
+                    self.first_failure = exc
             if self.fail_fast:
                 self.scope.cancel(exc)
         else:

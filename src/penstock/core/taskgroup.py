@@ -96,7 +96,7 @@ class TaskGroup:
             self.cancel_scope.cancel(exc)
         interrupt = self._join_all()
         try:
-            return self._leave(exc or interrupt)
+            return self._leave(interrupt if exc is None else exc)
         finally:
             # An exception refers to the frames it passed through, and they to it.
             del exc, traceback, interrupt
@@ -138,4 +138,4 @@ class TaskGroup:
             if not scope.__exit__(Cancelled, body_error, None):
                 raise body_error
             return True
-        return scope.__exit__(type(body_error) if body_error else None, body_error, None)
+        return scope.__exit__(None if body_error is None else type(body_error), body_error, None)

@@ -192,7 +192,8 @@ class SendChannel(_ChannelEnd, Generic[T]):
         state = self._state
         with state.mutex:
             if not self._closed:
-                state.send_error = state.send_error or exc or BrokenError(f"a sender has aborted {state.label()}")
+                if state.send_error is None:
+                    state.send_error = BrokenError(f"a sender has aborted {state.label()}") if exc is None else exc
                 self._close()
                 state.halt()
 
@@ -333,9 +334,8 @@ class ReceiveChannel(_ChannelEnd, Generic[T]):
         state = self._state
         with state.mutex:
             if not self._closed:
-                state.receive_error = (
-                    state.receive_error or exc or BrokenError(f"a receiver has aborted {state.label()}")
-                )
+                if state.receive_error is None:
+                    state.receive_error = BrokenError(f"a receiver has aborted {state.label()}") if exc is None else exc
                 self._close()
                 state.halt()
 

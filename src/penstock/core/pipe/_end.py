@@ -68,7 +68,8 @@ class PipeEnd(io.BufferedIOBase):
         """
         self._doomed = False
         if self._outcome() is None:
-            self._end(newly_in_flight(self._mark) or CLOSED)
+            exc = newly_in_flight(self._mark)
+            self._end(CLOSED if exc is None else exc)  # not `or`: an exception may be falsy, and is a failure still
 
     def abort(self, exc: BaseException | None = None) -> None:
         """Close this end with an error, which the other side raises: the same object. Idempotent, never blocks.

@@ -43,7 +43,7 @@ class PipeStatistics:
 class WriteOffer:
     """A write that waits to be acknowledged."""
 
-    __slots__ = ("consumed", "data", "done", "end", "start", "waiter", "withdrawn")
+    __slots__ = ("consumed", "data", "done", "end", "start", "waiter")
 
     def __init__(self, data: bytes | memoryview, start: int, end: int, waiter: Waiter) -> None:
         self.data = data
@@ -51,7 +51,6 @@ class WriteOffer:
         self.end = end
         self.waiter: Any = waiter
         self.done = False
-        self.withdrawn = False
         self.consumed: int | None = None  # bytes that were read, once the rest has been taken back
 
 

@@ -53,7 +53,6 @@ def look_at_write(state: PipeState, offer: WriteOffer) -> None:
 
 def withdraw_write(state: PipeState, offer: WriteOffer, exc: BaseException) -> bool:
     """Take back a blocked write because of ``exc``; True if it had succeeded after all and ``exc`` may be dropped."""
-    offer.withdrawn = True
     with state.mutex:
         written = state.withdraw_offer(offer)
     if offer.done and isinstance(exc, Exception | Cancelled):

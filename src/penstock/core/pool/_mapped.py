@@ -123,6 +123,7 @@ class Mapped(Generic[T]):
         if not getattr(self, "_closed", True):
             self._closed = True
             self._scope.cancel("the iterator of map() was dropped")
+            leave(self._scope)
 
 
 def _call_each(fn: Callable[..., T], chunk: list[tuple[Any, ...]]) -> list[T]:
