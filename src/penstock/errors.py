@@ -17,6 +17,7 @@ PenstockError
 │   ├── SourceError        ... the one data comes from
 │   └── SinkError          ... the one data goes to
 │       └── AlreadyExists  the destination is there and if_exists="fail"
+├── LeakError              something outlived its scope: .report            (also AssertionError)
 └── VerificationError      what arrived is not what was sent
 
 Cancelled (BaseException)  the surrounding CancelScope was cancelled
@@ -35,6 +36,7 @@ __all__ = [
     "DeadlineExceeded",
     "EndOfChannel",
     "ForkedError",
+    "LeakError",
     "MissingExtra",
     "PenstockError",
     "PipeAbandoned",
@@ -140,6 +142,21 @@ class SinkError(ConnectorError):
 
 class AlreadyExists(SinkError):
     """The destination exists and ``if_exists="fail"``."""
+
+
+class LeakError(PenstockError, AssertionError):
+    """Something outlived the block, function or test that made it.
+
+    Attributes:
+        report: what it was, a :class:`penstock.leaks.LeakReport`; its text is the message.
+    """
+
+    def __init__(self, report: object) -> None:
+        super().__init__(str(report))
+        self.report = report
+
+    def __reduce__(self) -> tuple[type[LeakError], tuple[object]]:
+        return type(self), (self.report,)
 
 
 class VerificationError(PenstockError):

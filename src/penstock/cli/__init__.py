@@ -62,6 +62,10 @@ def _run(argv: Sequence[str] | None) -> int:
     if arguments.command is None:
         parser.print_help(sys.stderr)
         return USAGE
+    if arguments.command == "leaks":
+        from penstock.cli import leaks
+
+        return leaks.run(arguments)
     from penstock.cli import cp
 
     return cp.run(arguments)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from penstock.cli.exit_codes import USAGE
 from penstock.cli.redaction import Redactor
@@ -17,6 +17,7 @@ _OVERVIEW = """\
 examples:
   penstock cp sqlite:///shop.db - -t orders --format ndjson | head
   penstock cp postgresql://db/shop s3://bucket/orders.csv.gz -q 'select * from orders'
+  penstock leaks script.py
 
 `penstock COMMAND --help` shows the flags of a command.
 """
@@ -47,6 +48,28 @@ Passwords: rather than into SRC or DST, where other users may see them, put them
 or AWS_SECRET_ACCESS_KEY. Sizes read 64MiB, 64M or 64MB (a million); durations 30s, 5m, 1h30m.
 """
 
+_LEAKS_DESCRIPTION = """\
+Run a Python script to its end, and say what it leaves behind: threads, tasks, processes, files, sockets and so on.
+
+The script runs as under `python`: its arguments, standard streams, signals and exit functions are its own. When it has
+ended, threads that still do something are waited for, as Python would. Those that nobody can wake any more are not:
+they are what is looked for, and the process ends in spite of them.
+"""
+
+_LEAKS_EXAMPLES = """\
+examples:
+  penstock leaks script.py --its-own --flags
+  penstock leaks -m package.module
+  penstock leaks --json script.py 2>/dev/null | jq .counts
+  penstock leaks --ignore 'name=heartbeat-*' --ignore 'kind=socket created_by=metrics.connect' script.py
+
+The report goes to standard error. A leak is PROVEN when nothing in the process can reach what a thread or task waits
+for, so that it will never wake; anything else that is still there is suspected.
+
+exit codes:
+  0 nothing left behind   1 something was   2 usage; otherwise the script's own code, when that is not 0
+"""
+
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, without the secrets an argument may hold."""
@@ -54,6 +77,22 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Exit with the code for usage."""
         self.exit(USAGE, Redactor()(f"{self.prog}: {message} (see {self.prog} --help)\n"))
+
+
+class _Program(argparse.Action):
+    """Takes everything from the first word on that is no flag of ours."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        program = values[1:] if values[:1] == ["--"] else values
+        if not program:
+            parser.error("which script? Give its path, or -m and the name of a module")
+        setattr(namespace, self.dest, program)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -68,6 +107,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     _add_cp(commands)
+    _add_leaks(commands)
     return parser
 
 
@@ -133,6 +173,54 @@ def _add_talk(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--dry-run", action="store_true", help="print what would be done, and touch nothing")
     group.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv: tracebacks too")
     group.add_argument("--quiet", action="store_true", help="say nothing unless it fails")
+
+
+def _add_leaks(commands: argparse._SubParsersAction[_Parser]) -> None:
+    leaks = commands.add_parser(
+        "leaks",
+        help="run a script and say what it leaves behind",
+        usage="penstock leaks [FLAGS] SCRIPT [ARGUMENTS ...]\n       penstock leaks [FLAGS] -m MODULE [ARGUMENTS ...]",
+        description=_LEAKS_DESCRIPTION,
+        epilog=_LEAKS_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    leaks.add_argument(
+        "program", metavar="SCRIPT", nargs=argparse.REMAINDER, action=_Program, help="what to run, and its arguments"
+    )
+    leaks.add_argument("-m", dest="module", action="store_true", help="it is the name of a module, as in `python -m`")
+    _add_check(leaks.add_argument_group("what to report"))
+    _add_output(leaks.add_argument_group("how to report it"))
+
+
+def _add_check(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--ignore",
+        metavar="RULE",
+        action="append",
+        default=[],
+        help="what to pass over: CONDITION=PATTERN, or several separated by spaces, all of which must hold. Conditions: "
+        "kind, name, top_function, any_function, created_by; patterns may hold * and ?. May be given several times",
+    )
+    group.add_argument(
+        "--grace", metavar="TIME", default="0.5", help="how long to wait for what is on its way out; default: 0.5 s"
+    )
+    group.add_argument("--strict", action="store_true", help="report also what will probably end or serve on by itself")
+
+
+def _add_output(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--trace",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="say by whom a thread was started, call by call; costs some microseconds a thread",
+    )
+    group.add_argument(
+        "--json",
+        action="store_true",
+        help="write the report as JSON to standard output; what the script prints there goes to standard error instead",
+    )
+    group.add_argument("--quiet", action="store_true", help="say nothing unless something is left behind")
 
 
 def _names(text: str) -> list[str]:

@@ -12,6 +12,7 @@ from types import FrameType
 
 __all__ = ["references_from_this_stack"]
 
+_HELD_BY_FRAME_ONLY = 3  # the frame, the variable here, and the argument of getrefcount
 _CO_OPTIMIZED = 0x1  # function bodies; module and class bodies keep their names where others can reach them
 
 
@@ -31,6 +32,8 @@ def _count_in(frame: FrameType, thing: object) -> int:
     values = frame.f_locals
     # A variable that a nested function shares lives in a cell, and whoever has that function can reach it.
     count = sum(values.get(name) is thing for name in code.co_varnames if name not in code.co_cellvars)
-    if sys.version_info < (3, 13):
-        values.clear()  # a snapshot there, which would keep every one of these values alive until the function ends
+    if sys.version_info < (3, 13) and sys.getrefcount(values) <= _HELD_BY_FRAME_ONLY:
+        # A snapshot there, which would keep every one of these values alive until the function ends; and, should the
+        # function have asked for its locals(), the very dict it was given.
+        values.clear()
     return count

@@ -1,0 +1,1 @@
+"""Ways to ask that need a file of their own: a whole script, and a running service."""

@@ -1,0 +1,61 @@
+"""When a number keeps growing, as opposed to going up and down, or up once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+__all__ = ["Growth", "keeps_growing"]
+
+_SHORTEST_PERIOD = 2
+
+
+def keeps_growing(counts: Sequence[int], *, periods: int, growth: int) -> bool:
+    """Whether ``counts`` rise steadily, fast or slowly, and out of what they were before.
+
+    The latest counts are cut into ``periods`` + 1 periods of 2 counts each, or of 4, of 8 and so on. They keep growing
+    if, for one of these lengths, the least count of every period is above that of the period before it; that of the
+    last period is at least ``growth`` above that of the first, and above every count up to the end of the first.
+
+    The last condition is what tells growth from load that comes and goes: of noise around a mean, five periods rise
+    by chance several times a week, with one count a minute; but they do not rise above all that was before.
+    """
+    length = _SHORTEST_PERIOD
+    while length * (periods + 1) <= len(counts):
+        start = len(counts) - length * (periods + 1)
+        least = [min(counts[i : i + length]) for i in range(start, len(counts), length)]
+        rises = least[-1] - least[0] >= growth and all(before < after for before, after in pairwise(least))
+        if rises and least[-1] > max(counts[: start + length]):
+            return True
+        length *= 2
+    return False
+
+
+class Growth:
+    """Decides of which kinds to warn, and does not say the same thing again and again.
+
+    Once it has named a kind, it is silent about it until the count has doubled, or has fallen to half of what it was
+    and grown anew.
+
+    Args:
+        periods: how many periods in a row must have risen.
+        growth: by how much they must have risen in all.
+    """
+
+    def __init__(self, *, periods: int, growth: int) -> None:
+        self._periods = periods
+        self._growth = growth
+        self._named_at: dict[str, int] = {}
+
+    def growing(self, kind: str, counts: Iterable[int]) -> bool:
+        """Whether to name ``kind``, of which there were ``counts``, the latest last."""
+        history = list(counts)
+        latest = history[-1]
+        named_at = self._named_at.get(kind)
+        if named_at is not None and named_at / 2 < latest < named_at * 2:
+            return False
+        self._named_at.pop(kind, None)
+        if not keeps_growing(history, periods=self._periods, growth=self._growth):
+            return False
+        self._named_at[kind] = latest
+        return True

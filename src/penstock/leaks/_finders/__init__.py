@@ -1,0 +1,30 @@
+"""Every finder there is.
+
+Descriptors come last: those that belong to something another finder has found are part of that.
+"""
+
+from __future__ import annotations
+
+from penstock.leaks._finders.descriptors import DescriptorFinder
+from penstock.leaks._finders.generators import GeneratorFinder
+from penstock.leaks._finders.own import OwnFinder
+from penstock.leaks._finders.processes import ProcessFinder
+from penstock.leaks._finders.resources import CursorFinder, ResponseFinder
+from penstock.leaks._finders.tasks import TaskFinder
+from penstock.leaks._finders.threads import ThreadFinder
+from penstock.leaks._finders.trio_tasks import TrioTaskFinder
+from penstock.leaks._straggler import Finder
+
+__all__ = ["FINDERS"]
+
+FINDERS: tuple[Finder, ...] = (
+    ThreadFinder(),
+    TaskFinder(),
+    TrioTaskFinder(),
+    ProcessFinder(),
+    OwnFinder(),
+    CursorFinder(),
+    ResponseFinder(),
+    GeneratorFinder(),
+    DescriptorFinder(),
+)

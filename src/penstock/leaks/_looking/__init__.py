@@ -1,0 +1,1 @@
+"""Looking at what belongs to others, and changing nothing: threads, functions, their stacks, objects and who holds them."""

@@ -1,0 +1,1 @@
+"""What a check finds, as data and as text to read."""
