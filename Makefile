@@ -29,8 +29,9 @@ check: .venv/.dev  ## style, types, layers
 
 bench: .venv/.bench  ## how fast, next to what Python (and Go, where found) has
 	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench.findings
 
-all-pythons:  ## tests of the core with every CPython >= 3.11 on PATH and in pyenv
+all-pythons:  ## tests of the core, and the leak corpora, with every CPython >= 3.11 on PATH and in pyenv
 	@scripts/test-pythons
 
 clean:  ## remove what was built and measured; keep the virtual environments

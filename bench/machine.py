@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench import go
 
-PEERS = ("penstock", "janus", "culsans", "anyio", "trio")
+PEERS = ("penstock", "janus", "culsans", "anyio", "trio", "pytest", "pyleak", "pytest-threadleak")
 
 
 def facts() -> dict[str, object]:

@@ -118,11 +118,12 @@ def fill(page: str, run: Json) -> str:
     that are not in this run keep what they have; a row without a place on the page is an error.
     """
     for name, text in _pieces(run):
-        page = _replace_between(page, name, text)
+        page = replace_between(page, name, text)
     return page
 
 
-def _replace_between(page: str, name: str, text: str) -> str:
+def replace_between(page: str, name: str, text: str) -> str:
+    """The page with ``text`` between the two markers of ``name``."""
     begin, end = f"<!-- bench:{name} -->\n", f"<!-- /bench:{name} -->"
     before, found_begin, rest = page.partition(begin)
     _old, found_end, after = rest.partition(end)

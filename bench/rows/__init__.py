@@ -1,7 +1,7 @@
 """Every row of the benchmark, in the order of the table."""
 
 from bench.registry import Row
-from bench.rows import cancel, channels, pipes, pools, startup, tasks, thread_to_asyncio
+from bench.rows import cancel, channels, leaks, leaks_plugin, pipes, pools, startup, tasks, thread_to_asyncio
 
 ROWS: tuple[Row, ...] = (
     *pipes.ROWS,
@@ -11,4 +11,6 @@ ROWS: tuple[Row, ...] = (
     *pools.ROWS,
     *cancel.ROWS,
     *startup.ROWS,
+    *leaks.ROWS,
+    *leaks_plugin.ROWS,
 )
