@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Literal
 
 from penstock import connectors, formats
+from penstock.connectors import IfExists, SinkRequest, SourceRequest
 from penstock.engines import local
 from penstock.engines.outcome import Observer
 from penstock.errors import ConfigurationError
-from penstock.flow.contracts import Format, Sink, Source
+from penstock.flow.contracts import Format, Sink, Source, TableSink
+from penstock.flow.losses import Losses, OnTypeLoss
 from penstock.flow.memory import MemorySplit, split_memory
 from penstock.flow.plan import Plan, make_plan
 from penstock.flow.suggest import did_you_mean
@@ -24,14 +25,13 @@ from penstock.report import Report
 __all__ = ["CopyOptions", "copy", "plan", "run"]
 
 Address = str | os.PathLike[str]
-IfExists = Literal["fail", "overwrite", "skip"]
 
 _DEFAULT_FORMAT = "csv"
 
 
 def copy(
     source: Address | Source,
-    destination: Address | Sink,
+    destination: Address | Sink | TableSink,
     *,
     query: str | None = None,
     table: str | None = None,
@@ -40,9 +40,15 @@ def copy(
     limit: int | None = None,
     source_format: str | None = None,
     source_compression: str | None = None,
+    source_format_options: Mapping[str, object] | None = None,
+    source_options: Mapping[str, object] | None = None,
+    on_type_loss: OnTypeLoss = "error",
     format: str | None = None,  # noqa: A002 - the word that people look for
     compression: str | None = None,
+    format_options: Mapping[str, object] | None = None,
+    to_table: str | None = None,
     if_exists: IfExists = "fail",
+    destination_options: Mapping[str, object] | None = None,
     max_memory: int | str = "128MiB",
     part_size: int | str | None = None,
     concurrency: int | None = None,
@@ -59,8 +65,8 @@ def copy(
     Args:
         source: a URI (``postgresql://``, ``sqlite:///file.db``, ``s3://bucket/key.csv.gz``, ``https://...``), a path,
             ``"-"`` for standard input, or an object that is a :class:`penstock.flow.contracts.Source`.
-        destination: a URI, a path, ``"-"`` for standard output, or a :class:`penstock.flow.contracts.Sink`, which
-            then knows itself where it writes and what it does with what is there.
+        destination: a URI, a path, ``"-"`` for standard output, or a :class:`penstock.flow.contracts.Sink` (or
+            ``TableSink``), which then knows itself where it writes and what it does with what is there.
         query: SQL to run at a database.
         table: table to read, instead of a query.
         columns: columns of ``table``, in this order; None for all.
@@ -68,9 +74,16 @@ def copy(
         limit: at most so many rows.
         source_format: what a file, body or standard input holds, where its name does not tell.
         source_compression: how it is compressed, where its name does not tell.
+        source_format_options: what only that format knows: ``{"delimiter": ";"}``.
+        source_options: what only this kind of source knows; see docs/connectors.md.
+        on_type_loss: what to do about a value that the type of its column cannot hold: ``"error"``; ``"warn"``, and it
+            becomes NULL; ``"text"``, and columns that could hold such values are text.
         format: what to write; None: as the destination's name says, else as the source has it, else CSV.
         compression: ``"gzip"``, ``"zstd"``, ``"none"``; None: as the destination's name says.
-        if_exists: ``"fail"``, ``"overwrite"`` or ``"skip"``.
+        format_options: what only that format knows: ``{"delimiter": ";"}``.
+        to_table: table to load, where the destination is a database; None: named as ``table``.
+        if_exists: ``"fail"``, ``"overwrite"`` or ``"skip"``; to a table also ``"append"``.
+        destination_options: what only this kind of destination knows; see docs/connectors.md.
         max_memory: bytes that may be in flight, as a number or ``"128MiB"``; at least 16 MiB. See
             :mod:`penstock.flow.memory` for what they are spent on.
         part_size: bytes of one part of a multipart upload; None: as large as fits into ``max_memory``.
@@ -95,9 +108,15 @@ def copy(
         limit=limit,
         source_format=source_format,
         source_compression=source_compression,
+        source_format_options=source_format_options,
+        source_options=source_options,
+        on_type_loss=on_type_loss,
         format=format,
         compression=compression,
+        format_options=format_options,
+        to_table=to_table,
         if_exists=if_exists,
+        destination_options=destination_options,
         max_memory=max_memory,
         part_size=part_size,
         concurrency=concurrency,
@@ -119,9 +138,15 @@ class CopyOptions:
     limit: int | None = None
     source_format: str | None = None
     source_compression: str | None = None
+    source_format_options: Mapping[str, object] | None = None
+    source_options: Mapping[str, object] | None = None
+    on_type_loss: OnTypeLoss = "error"
     format: str | None = None
     compression: str | None = None
+    format_options: Mapping[str, object] | None = None
+    to_table: str | None = None
     if_exists: IfExists = "fail"
+    destination_options: Mapping[str, object] | None = None
     max_memory: int | str = "128MiB"
     part_size: int | str | None = None
     concurrency: int | None = None
@@ -130,7 +155,7 @@ class CopyOptions:
     stall_timeout: float | str | None = None
 
 
-def plan(source: Address | Source, destination: Address | Sink, options: CopyOptions | None = None) -> Plan:
+def plan(source: Address | Source, destination: Address | Sink | TableSink, options: CopyOptions | None = None) -> Plan:
     """Decide what :func:`copy` would do, and touch nothing. ``print(plan(...))`` shows it.
 
     Raises:
@@ -138,10 +163,14 @@ def plan(source: Address | Source, destination: Address | Sink, options: CopyOpt
     """
     options = options or CopyOptions()
     memory = _split(options)
-    opened = source if isinstance(source, Source) else _open_source(os.fspath(source), options, memory)
+    losses = Losses()
+    opened = source if isinstance(source, Source) else _open_source(os.fspath(source), options, memory, losses)
     if isinstance(destination, Sink):
         target, compression = _choose_target("", opened, options)
-        sink: Sink = destination
+        sink: Sink | TableSink = destination
+    elif isinstance(destination, TableSink) or connectors.takes_tables(os.fspath(destination)):
+        target, compression = None, None
+        sink = destination if isinstance(destination, TableSink) else _open_table(os.fspath(destination), options)
     else:
         address = os.fspath(destination)
         target, compression = _choose_target(address, opened, options)
@@ -152,6 +181,7 @@ def plan(source: Address | Source, destination: Address | Sink, options: CopyOpt
         target_format=target,
         compression=compression,
         memory=memory,
+        losses=losses,
         timeout=None if options.timeout is None else parse_duration(options.timeout, name="timeout"),
         stall_timeout=None
         if options.stall_timeout is None
@@ -173,26 +203,35 @@ def _split(options: CopyOptions) -> MemorySplit:
     return split_memory(max_memory, part_size=part_size, concurrency=options.concurrency)
 
 
-def _open_source(address: str, options: CopyOptions, memory: MemorySplit) -> Source:
-    return connectors.open_source(
-        address,
+def _open_source(address: str, options: CopyOptions, memory: MemorySplit, losses: Losses) -> Source:
+    request = SourceRequest(
+        uri=address,
         formats=formats,
+        options=options.source_options or {},
         query=options.query,
         table=options.table,
         columns=options.columns,
         where=options.where,
         limit=options.limit,
         format=options.source_format,
+        format_options=options.source_format_options or {},
         compression=options.source_compression,
         batch_bytes=memory.batch_bytes,
+        on_type_loss=options.on_type_loss,
+        losses=losses,
     )
+    return connectors.open_source(request)
 
 
 def _open_sink(
     address: str, target: Format, compression: str | None, options: CopyOptions, memory: MemorySplit
-) -> Sink:
-    return connectors.open_sink(
-        address,
+) -> Sink | TableSink:
+    if options.to_table is not None:
+        raise ConfigurationError(f"{connectors.redact(address)}: to_table is for databases")
+    request = SinkRequest(
+        uri=address,
+        formats=formats,
+        options=options.destination_options or {},
         format_name=target.name,
         media_type=target.media_type,
         compression=compression,
@@ -201,6 +240,25 @@ def _open_sink(
         concurrency=memory.concurrency,
         method=options.method,
     )
+    return connectors.open_sink(request)
+
+
+def _open_table(address: str, options: CopyOptions) -> Sink | TableSink:
+    shown = connectors.redact(address)
+    for name in ("format", "compression", "format_options", "method"):
+        if getattr(options, name) not in (None, "none"):
+            raise ConfigurationError(f"{shown}: {name} can not be used here: a database takes rows, not bytes")
+    table = options.to_table or options.table
+    if table is None:
+        raise ConfigurationError(f"{shown}: say which table to load (--to-table)")
+    request = SinkRequest(
+        uri=address,
+        formats=formats,
+        options=options.destination_options or {},
+        table=table,
+        if_exists=options.if_exists,
+    )
+    return connectors.open_sink(request)
 
 
 def _choose_target(address: str, source: Source, options: CopyOptions) -> tuple[Format, str | None]:
@@ -209,12 +267,12 @@ def _choose_target(address: str, source: Source, options: CopyOptions) -> tuple[
     name = options.format or named_format or _only(source.byte_formats) or _default_for(address)
     compression = options.compression or named_compression
     if compression in (None, "none"):
-        return formats.format_by_name(name), None
+        return formats.format_by_name(name, options.format_options or {}), None
     known = formats.compression_names()
     if compression not in known:
         hint = did_you_mean(compression, known, otherwise=f"known are {', '.join(known)} and none")
         raise ConfigurationError(f"unknown compression {compression!r}: {hint}")
-    return formats.format_by_name(name), compression
+    return formats.format_by_name(name, options.format_options or {}), compression
 
 
 def _only(names: frozenset[str]) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any, final
 
 from penstock.engines.outcome import Outcome
 from penstock.engines.stages import StageStatus
+from penstock.flow.losses import Loss
 from penstock.flow.plan import Plan
 from penstock.flow.units import format_bytes, format_count, format_seconds
 
@@ -32,6 +33,7 @@ class Report:
         peak_memory_bytes: the most memory this process had so far; None where the system does not tell.
         stages: how each stage spent its time, source first.
         verdict: who waited on whom, in one sentence.
+        losses: columns with values that became NULL because their type could not hold them (``on_type_loss="warn"``).
         leaks: what was left behind: threads, pipes. Always empty, or there is a bug worth reporting.
         details: what else the sink says: number of parts, status of the answer.
     """
@@ -48,6 +50,7 @@ class Report:
     peak_memory_bytes: int | None = None
     stages: tuple[StageStatus, ...] = ()
     verdict: str = ""
+    losses: tuple[Loss, ...] = ()
     leaks: tuple[str, ...] = ()
     details: Mapping[str, object] = field(default_factory=dict)
 
@@ -69,6 +72,7 @@ class Report:
             peak_memory_bytes=outcome.peak_resident_bytes,
             stages=outcome.stages,
             verdict=outcome.verdict,
+            losses=plan.losses.told(),
             leaks=outcome.leaks,
             details=receipt.details,
         )
@@ -82,6 +86,7 @@ class Report:
             f"in {format_seconds(self.seconds)} ({self._rate()})",
             "" if self.peak_memory_bytes is None else f"peak memory {format_bytes(self.peak_memory_bytes)}",
             self.verdict,
+            *map(str, self.losses),
             "nothing left behind" if not self.leaks else f"LEFT BEHIND: {'; '.join(self.leaks)}",
         ]
         return ", ".join(fact for fact in facts if fact) + (f" -> {self.location}" if self.location else "")
@@ -96,6 +101,7 @@ class Report:
         """Return the report as plain values, ready for ``json.dumps``."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         plain["stages"] = [{**asdict(stage), "busy_seconds": stage.busy_seconds} for stage in self.stages]
+        plain["losses"] = [asdict(loss) for loss in self.losses]
         plain["leaks"] = list(self.leaks)
         plain["details"] = dict(self.details)
         return plain

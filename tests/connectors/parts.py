@@ -81,12 +81,15 @@ def silent_stream() -> Iterator[BinaryIO]:
 
 def source_of(uri: str, **options: Any) -> Source:
     """The source at ``uri``."""
-    return connectors.open_source(uri, formats=formats, **options)
+    return connectors.open_source(connectors.SourceRequest(uri=uri, formats=formats, **options))
 
 
 def sink_of(uri: str, *, format_name: str = "csv", media_type: str = "text/csv", **options: Any) -> Sink:
     """The sink at ``uri``."""
-    return connectors.open_sink(uri, format_name=format_name, media_type=media_type, **options)
+    request = connectors.SinkRequest(
+        uri=uri, formats=formats, format_name=format_name, media_type=media_type, **options
+    )
+    return connectors.open_sink(request)
 
 
 def read_bytes(source: Source) -> bytes:

@@ -187,7 +187,7 @@ def test_a_third_party_adds_a_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "third_party", module)
     connectors.register_connector("mine", "third_party")
     try:
-        connectors.open_source("mine://somewhere", formats=formats, table="t")
+        connectors.open_source(connectors.SourceRequest(uri="mine://somewhere", formats=formats, table="t"))
         assert [(request.uri, request.table) for request in asked] == [("mine://somewhere", "t")]
         with pytest.raises(ConfigurationError, match="mine can not be written to"):
             sink_of("mine://somewhere")

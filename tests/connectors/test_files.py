@@ -126,7 +126,7 @@ def test_a_file_without_permission_is_named() -> None:
     Path("x.csv").write_bytes(DATA)
     Path("x.csv").chmod(0)
     assert as_nobody(
-        "from penstock import connectors, formats\nwith connectors.open_source('x.csv', formats=formats).open_bytes('csv'): pass"
+        "from penstock import connectors, formats\nwith connectors.open_source(connectors.SourceRequest(uri='x.csv', formats=formats)).open_bytes('csv'): pass"
     ) == ("SourceError: x.csv: permission denied (the user running this may not read it)")
 
 

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from penstock.cli.exit_codes import USAGE
 from penstock.cli.redaction import Redactor
+from penstock.flow.losses import ON_TYPE_LOSS
 
 __all__ = ["build_parser"]
 
@@ -138,17 +139,29 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--limit", metavar="N", type=_count, help="at most so many rows")
     group.add_argument("--source-format", metavar="NAME", help="what SRC holds, where its name does not tell")
     group.add_argument("--source-compression", metavar="NAME", help="how SRC is compressed: gzip, zstd or none")
+    _add_options(group, "--source-format-option", help="what only the format of SRC knows, such as delimiter=;")
+    _add_options(group, "--source-option", help="what only this kind of source knows")
+    group.add_argument(
+        "--on-type-loss",
+        choices=ON_TYPE_LOSS,
+        default="error",
+        help="what to do about a value that the type of its column cannot hold: error; warn, and write NULL; text, and "
+        "columns that could hold such values are text; default: %(default)s",
+    )
 
 
 def _add_how(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--format", metavar="NAME", help="csv, tsv or ndjson; default: as DST or SRC is named, else csv")
     group.add_argument("--compression", metavar="NAME", help="gzip, zstd or none; default: as DST is named")
+    _add_options(group, "--format-option", help="what only the format of DST knows, such as delimiter=;")
+    group.add_argument("--to-table", metavar="NAME", help="table to load, if DST is a database; default: named as -t")
     group.add_argument(
         "--if-exists",
-        choices=("fail", "overwrite", "skip"),
+        choices=("fail", "overwrite", "skip", "append"),
         default="fail",
-        help="what to do when DST is there already; default: %(default)s",
+        help="what to do when DST is there already; append: for tables; default: %(default)s",
     )
+    _add_options(group, "--destination-option", help="what only this kind of destination knows")
     group.add_argument("--method", metavar="METHOD", help="HTTP method to send with; default: POST")
     group.add_argument("--part-size", metavar="SIZE", help="size of one part of an upload; default: as large as fits")
     group.add_argument("--concurrency", metavar="N", type=_count, help="parts sent at once; default: up to 4")
@@ -221,6 +234,37 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
         help="write the report as JSON to standard output; what the script prints there goes to standard error instead",
     )
     group.add_argument("--quiet", action="store_true", help="say nothing unless something is left behind")
+
+
+def _add_options(group: argparse._ArgumentGroup, flag: str, *, help: str) -> None:  # noqa: A002 - argparse's own word
+    group.add_argument(
+        flag,
+        dest=flag.removeprefix("--").replace("-", "_") + "s",
+        metavar="NAME=VALUE",
+        type=_option,
+        action=_Options,
+        help=f"{help}. May be given several times",
+    )
+
+
+class _Options(argparse.Action):
+    """Collects NAME=VALUE pairs; the last of a name counts."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), values[0]: values[1]})
+
+
+def _option(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError("it is not NAME=VALUE")
+    return name.replace("-", "_"), value
 
 
 def _names(text: str) -> list[str]:

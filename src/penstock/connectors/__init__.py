@@ -16,24 +16,17 @@ Rules a connector keeps:
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
 from typing import cast
 
-from penstock.connectors._requests import (
-    DEFAULT_BATCH_BYTES,
-    IF_EXISTS,
-    Connector,
-    IfExists,
-    SinkRequest,
-    SourceRequest,
-)
+from penstock.connectors._requests import Connector, IfExists, SinkRequest, SourceRequest
 from penstock.connectors._uri import redact, scheme_of
 from penstock.errors import ConfigurationError
-from penstock.flow.contracts import Formats, Sink, Source
+from penstock.flow.contracts import Sink, Source, TableSink
 from penstock.flow.suggest import did_you_mean
 
 __all__ = [
     "Connector",
+    "IfExists",
     "SinkRequest",
     "SourceRequest",
     "known_schemes",
@@ -42,6 +35,7 @@ __all__ = [
     "redact",
     "register_connector",
     "scheme_of",
+    "takes_tables",
 ]
 
 _MODULES: dict[str, str] = {
@@ -72,74 +66,33 @@ def known_schemes() -> tuple[str, ...]:
     return tuple(scheme for scheme in _MODULES if scheme not in {"", "-"})
 
 
-def open_source(
-    uri: str,
-    *,
-    formats: Formats,
-    query: str | None = None,
-    table: str | None = None,
-    columns: Sequence[str] | None = None,
-    where: str | None = None,
-    limit: int | None = None,
-    format: str | None = None,  # noqa: A002 - the name of the option
-    compression: str | None = None,
-    batch_bytes: int = DEFAULT_BATCH_BYTES,
-) -> Source:
-    """Make the source at ``uri``. Touches nothing yet.
+def takes_tables(uri: str) -> bool:
+    """Whether the destination at ``uri`` is a table of a database, which takes rows instead of bytes.
 
-    Args:
-        uri: a path, ``-`` for standard input, or an address with a known scheme.
-        formats: the module ``penstock.formats``, for sources of stored bytes.
-        query: SQL, for databases.
-        table: table to read, instead of a query; may have a schema in front: ``public.events``.
-        columns: columns of it, in this order; None for all.
-        where: SQL condition on its rows. It is put into the statement as it is.
-        limit: at most so many rows.
-        format: of stored bytes; None to take it from the name.
-        compression: of stored bytes; ``"none"`` for none; None to take it from the name.
-        batch_bytes: about how large Arrow batches should be.
+    Raises:
+        ConfigurationError: unknown scheme.
+    """
+    return getattr(importlib.import_module(_module_name(uri)), "TAKES_TABLES", False)
+
+
+def open_source(request: SourceRequest) -> Source:
+    """Make the source at ``request.uri``. Touches nothing yet.
 
     Raises:
         ConfigurationError: unknown scheme, or options that make no sense for it.
     """
-    request = SourceRequest(uri, formats, query, table, columns, where, limit, format, compression, batch_bytes)
-    if query is not None and table is not None:
-        raise ConfigurationError("give a query or a table, not both")
-    if limit is not None and limit < 0:
-        raise ConfigurationError(f"limit must not be below zero: {limit}")
-    return _connector(uri, "source").source(request)
+    return _connector(request.uri, "source").source(request)
 
 
-def open_sink(
-    uri: str,
-    *,
-    format_name: str,
-    media_type: str,
-    compression: str | None = None,
-    if_exists: IfExists = "fail",
-    part_size: int | None = None,
-    concurrency: int | None = None,
-    method: str | None = None,
-) -> Sink:
-    """Make the sink at ``uri``. Touches nothing yet.
-
-    Args:
-        uri: a path, ``-`` for standard output, or an address with a known scheme.
-        format_name: what the bytes mean.
-        media_type: content type of that format, where there is a place for it.
-        compression: how the bytes are already compressed; None for not at all.
-        if_exists: what to do about a destination that is there: ``"fail"``, ``"overwrite"``, ``"skip"`` the copy.
-        part_size: bytes in each part of an upload in parts; None for the sink's default.
-        concurrency: parts sent at once; None for the sink's default.
-        method: ``"POST"`` (default) or ``"PUT"``, over HTTP.
+def open_sink(request: SinkRequest) -> Sink | TableSink:
+    """Make the sink at ``request.uri``. Touches nothing yet.
 
     Raises:
         ConfigurationError: unknown scheme, or options that make no sense for it.
     """
-    if if_exists not in IF_EXISTS:
-        raise ConfigurationError(f"if_exists is {if_exists!r}; it may be {', '.join(map(repr, IF_EXISTS))}")
-    request = SinkRequest(uri, format_name, media_type, compression, if_exists, part_size, concurrency, method)
-    return _connector(uri, "sink").sink(request)
+    if request.if_exists == "append" and not takes_tables(request.uri):
+        raise ConfigurationError(f"{request.shown}: if_exists='append' is for tables of a database")
+    return _connector(request.uri, "sink").sink(request)
 
 
 def _connector(uri: str, direction: str) -> Connector:

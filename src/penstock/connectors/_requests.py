@@ -2,41 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from penstock.connectors._uri import redact, scheme_of
 from penstock.errors import ConfigurationError
-from penstock.flow.contracts import Formats, Sink, Source
+from penstock.flow.contracts import Formats, Sink, Source, TableSink
+from penstock.flow.losses import ON_TYPE_LOSS, Losses, OnTypeLoss
+from penstock.flow.suggest import did_you_mean
 
 __all__ = ["DEFAULT_BATCH_BYTES", "IF_EXISTS", "Connector", "IfExists", "SinkRequest", "SourceRequest"]
 
 DEFAULT_BATCH_BYTES = 2 << 20
 
-IfExists = Literal["fail", "overwrite", "skip"]
-IF_EXISTS: tuple[IfExists, ...] = ("fail", "overwrite", "skip")
+IfExists = Literal["fail", "overwrite", "skip", "append"]
+IF_EXISTS: tuple[IfExists, ...] = ("fail", "overwrite", "skip", "append")
 
 
-@dataclass(frozen=True)
-class SourceRequest:
-    """A wish to read. The fields are the arguments of :func:`penstock.connectors.open_source`."""
-
+@dataclass(frozen=True, kw_only=True)
+class _Request:
     uri: str
     formats: Formats
+    options: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> str:
+        """The address without secrets."""
+        return redact(self.uri)
+
+    def check_options(self, known: Collection[str] = ()) -> None:
+        """Refuse options that this connector does not have.
+
+        Args:
+            known: names of those it has.
+
+        Raises:
+            ConfigurationError: another one was given.
+        """
+        for name in self.options:
+            if name not in known:
+                there_are = (
+                    f"it has {', '.join(sorted(known))}" if known else f"{scheme_of(self.uri) or 'a path'} has none"
+                )
+                hint = did_you_mean(name, known, otherwise=there_are)
+                raise ConfigurationError(f"{self.shown}: unknown option {name!r}: {hint}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceRequest(_Request):
+    """A wish to read.
+
+    Attributes:
+        uri: a path, ``-`` for standard input, or an address with a known scheme.
+        formats: the module ``penstock.formats``, for sources of stored bytes.
+        options: what only this kind of source knows.
+        query: SQL, for databases.
+        table: table to read, instead of a query; may have a schema in front: ``public.events``.
+        columns: columns of it, in this order; None for all.
+        where: SQL condition on its rows. It is put into the statement as it is.
+        limit: at most so many rows.
+        format: of stored bytes; None to take it from the name.
+        format_options: what only that format knows.
+        compression: of stored bytes; ``"none"`` for none; None to take it from the name.
+        batch_bytes: about how large Arrow batches should be.
+        on_type_loss: what to do about values that the type of their column cannot hold.
+        losses: told about those that became NULL.
+    """
+
     query: str | None = None
     table: str | None = None
     columns: Sequence[str] | None = None
     where: str | None = None
     limit: int | None = None
     format: str | None = None
+    format_options: Mapping[str, object] = field(default_factory=dict)
     compression: str | None = None
     batch_bytes: int = DEFAULT_BATCH_BYTES
+    on_type_loss: OnTypeLoss = "error"
+    losses: Losses = field(default_factory=Losses)
 
-    @property
-    def shown(self) -> str:
-        """The address without secrets."""
-        return redact(self.uri)
+    def __post_init__(self) -> None:
+        if self.query is not None and self.table is not None:
+            raise ConfigurationError("give a query or a table, not both")
+        if self.limit is not None and self.limit < 0:
+            raise ConfigurationError(f"limit must not be below zero: {self.limit}")
+        if self.on_type_loss not in ON_TYPE_LOSS:
+            known = ", ".join(map(repr, ON_TYPE_LOSS))
+            raise ConfigurationError(f"on_type_loss is {self.on_type_loss!r}; it may be {known}")
 
     def refuse(self, *names: str, because: str) -> None:
         """Refuse options that mean nothing to this source.
@@ -45,27 +98,41 @@ class SourceRequest:
             ConfigurationError: one of ``names`` was given.
         """
         for name in names:
-            if getattr(self, name) is not None:
+            if getattr(self, name) not in (None, {}):
                 raise ConfigurationError(f"{self.shown}: {name} can not be used here: {because}")
 
 
-@dataclass(frozen=True)
-class SinkRequest:
-    """A wish to write. The fields are the arguments of :func:`penstock.connectors.open_sink`."""
+@dataclass(frozen=True, kw_only=True)
+class SinkRequest(_Request):
+    """A wish to write.
 
-    uri: str
-    format_name: str
-    media_type: str
+    Attributes:
+        uri: a path, ``-`` for standard output, or an address with a known scheme.
+        formats: the module ``penstock.formats``, for databases that are loaded with encoded rows.
+        options: what only this kind of sink knows.
+        format_name: what the bytes mean; ``""`` for a table.
+        media_type: content type of that format, where there is a place for it.
+        compression: how the bytes are already compressed; None for not at all.
+        table: table to load; may have a schema in front. Only for databases.
+        if_exists: what to do about a destination that is there: ``"fail"``, ``"overwrite"``, ``"skip"`` the copy, or
+            ``"append"`` to a table.
+        part_size: bytes in each part of an upload in parts; None for the sink's default.
+        concurrency: parts sent at once; None for the sink's default.
+        method: ``"POST"`` (default) or ``"PUT"``, over HTTP.
+    """
+
+    format_name: str = ""
+    media_type: str = ""
     compression: str | None = None
+    table: str | None = None
     if_exists: IfExists = "fail"
     part_size: int | None = None
     concurrency: int | None = None
     method: str | None = None
 
-    @property
-    def shown(self) -> str:
-        """The address without secrets."""
-        return redact(self.uri)
+    def __post_init__(self) -> None:
+        if self.if_exists not in IF_EXISTS:
+            raise ConfigurationError(f"if_exists is {self.if_exists!r}; it may be {', '.join(map(repr, IF_EXISTS))}")
 
     def refuse_method(self) -> None:
         """Refuse ``method`` at a sink that is not HTTP.
@@ -78,7 +145,10 @@ class SinkRequest:
 
 
 class Connector(Protocol):
-    """What a connector module looks like: one of these functions, or both. Neither touches what it connects to."""
+    """What a connector module looks like: one of these functions, or both. Neither touches what it connects to.
+
+    A module whose ``sink`` makes a :class:`~penstock.flow.contracts.TableSink` says ``TAKES_TABLES = True``.
+    """
 
     def source(self, request: SourceRequest) -> Source:
         """Make the source that ``request`` asks for.
@@ -88,7 +158,7 @@ class Connector(Protocol):
         """
         ...
 
-    def sink(self, request: SinkRequest) -> Sink:
+    def sink(self, request: SinkRequest) -> Sink | TableSink:
         """Make the sink that ``request`` asks for.
 
         Raises:

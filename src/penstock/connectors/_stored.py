@@ -43,7 +43,8 @@ class StoredSource:
         self._opener = opener
         self._formats = request.formats
         inferred_format, inferred_compression = request.formats.infer(name)
-        self._format = request.formats.format_by_name(self._known(request.format or inferred_format))
+        name_of_format = self._known(request.format or inferred_format)
+        self._format = request.formats.format_by_name(name_of_format, request.format_options)
         compression = request.compression or inferred_compression
         self._compression = None if compression == "none" else compression
 

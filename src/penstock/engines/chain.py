@@ -11,7 +11,7 @@ from penstock.engines.failures import Failures
 from penstock.engines.links import Link
 from penstock.engines.stages import Stage, StageStatus
 from penstock.errors import SinkError
-from penstock.flow.contracts import ByteReader, ByteWriter, Receipt
+from penstock.flow.contracts import ByteReader, ByteWriter, Receipt, Sink, TableSink
 from penstock.flow.plan import Plan
 
 __all__ = ["Chain", "Compress"]
@@ -43,16 +43,28 @@ class Chain:
         self._compress = compress
         self._failures = failures
         self._batches: BatchLink | None = None
+        self._encoded: Link
+        self._stored: Link
         self._build()
 
     def _build(self) -> None:
-        encoded = self._add_source() if self._plan.encoder is None else self._add_source_and_encoder()
-        self._encoded = encoded
-        self._stored = encoded if self._plan.compression is None else self._add_compressor(encoded)
-        stored = self._stored
-        self._add("sink", lambda: self._store(stored), input=stored, output=None)
+        if isinstance(self._plan.sink, TableSink):
+            self._stored = self._encoded = self._add_table(self._plan.sink)
+        else:
+            self._add_bytes(self._plan.sink)
         for before, after in zip(self.stages, self.stages[1:], strict=False):
             before.next, after.previous = after.name, before.name
+
+    def _add_table(self, sink: TableSink) -> Link:
+        link = self._add_batches("source to sink")
+        self._add("sink", lambda: self._load(sink, link), input=link, output=None)
+        return link
+
+    def _add_bytes(self, sink: Sink) -> None:
+        encoded = self._add_source() if self._plan.encoder is None else self._add_source_and_encoder()
+        stored = encoded if self._plan.compression is None else self._add_compressor(encoded)
+        self._encoded, self._stored = encoded, stored
+        self._add("sink", lambda: self._store(sink, stored), input=stored, output=None)
 
     def _add(self, name: str, work: Callable[[], None], *, input: Link | None, output: Link | None) -> None:  # noqa: A002
         self.stages.append(Stage(name, work, input=input, output=output, on_error=self._failures.record))
@@ -64,10 +76,14 @@ class Chain:
         self._add("source", lambda: self._read_bytes(link), input=None, output=link)
         return link
 
+    def _add_batches(self, name: str) -> BatchLink:
+        link = self._batches = BatchLink(name=name)
+        self._add("source", lambda: self._read_batches(link), input=None, output=link)
+        return link
+
     def _add_source_and_encoder(self) -> ByteLink:
-        batches = self._batches = BatchLink(name="source to encoder")
+        batches = self._add_batches("source to encoder")
         encoded = self._pipe("encoder to next")
-        self._add("source", lambda: self._read_batches(batches), input=None, output=batches)
         self._add("encoder", lambda: self._encode(batches, encoded), input=batches, output=encoded)
         return encoded
 
@@ -98,9 +114,14 @@ class Chain:
         assert self._plan.compression is not None
         self._compress(plain.reader, out.writer, self._plan.compression)
 
-    def _store(self, stream: ByteLink) -> None:
-        receipt = self._plan.sink.store(stream.reader)
-        if not stream.state().delivered:
+    def _store(self, sink: Sink, stream: ByteLink) -> None:
+        self._delivered(sink.store(stream.reader), stream)
+
+    def _load(self, sink: TableSink, batches: BatchLink) -> None:
+        self._delivered(sink.load(batches.batches()), batches)
+
+    def _delivered(self, receipt: Receipt, link: Link) -> None:
+        if not link.state().delivered:
             raise SinkError("it stopped reading before the end", where=self._plan.sink.display_name)
         self.receipt = receipt
 

@@ -11,12 +11,10 @@ stage after it raise the same exception where it would have read on: *an error i
 The caller (``penstock.api``) introduces the two sides to each other; neither imports the other::
 
     formats.infer("x.csv.gz")              -> ("csv", "gzip");  (None, None) where the name tells nothing
-    formats.format_by_name("csv")          -> Format            ConfigurationError with a did-you-mean
+    formats.format_by_name("csv", {"delimiter": ";"}) -> Format   ConfigurationError with a did-you-mean
     formats.compress(stream, out, "gzip")  -> int               bytes read; a stage between encode and store
-    connectors.open_source(uri, formats=penstock.formats, query=None, table=None, columns=None, where=None,
-                           limit=None, format=None, compression=None, batch_bytes=...) -> Source
-    connectors.open_sink(uri, format_name="csv", media_type="text/csv", compression=None, if_exists="fail",
-                         part_size=None, concurrency=None, method=None) -> Sink
+    connectors.open_source(SourceRequest(uri, formats=penstock.formats, query=..., ...)) -> Source
+    connectors.open_sink(SinkRequest(uri, format_name="csv", ...)) -> Sink, or TableSink if takes_tables(uri)
     connectors.redact(uri)                 -> str               for messages
 
 ``formats=`` is the module itself: a source of stored bytes (file, HTTP, S3, stdin) decodes itself with it. Making a
@@ -30,10 +28,23 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
 
+from penstock.flow.description import Description
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["BatchStream", "ByteReader", "ByteWriter", "Format", "Formats", "Receipt", "Sink", "Source"]
+__all__ = [
+    "BatchStream",
+    "ByteReader",
+    "ByteWriter",
+    "Describable",
+    "Format",
+    "Formats",
+    "Receipt",
+    "Sink",
+    "Source",
+    "TableSink",
+]
 
 ByteReader = BinaryIO
 """A readable whose ``read(n)`` fills, whose ``b""`` is the end and nothing else, and which raises on failure."""
@@ -94,13 +105,29 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class Describable(Protocol):
+    """A source that can say what it would do, for ``penstock plan``."""
+
+    def describe(self, format_name: str | None) -> Description:
+        """Connect, look, and disconnect; write nothing and run nothing but what tells the columns.
+
+        Args:
+            format_name: the format its bytes are to be handed out in; None when it is to give batches.
+
+        Raises:
+            SourceError: as ``open_*`` would.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Receipt:
     """What a sink published.
 
     Attributes:
         location: where it can be found now, without secrets; ``""`` when there is nothing to find (stdout).
-        bytes_stored: bytes the sink stored (after compression).
+        bytes_stored: bytes the sink stored (after compression); of a table, bytes of Arrow data it has taken.
         details: what else is worth showing: ``{"parts": 7, "etag": "..."}``.
     """
 
@@ -134,6 +161,34 @@ class Sink(Protocol):
 
     def store(self, stream: ByteReader) -> Receipt:
         """Read ``stream`` to the end, then publish. Blocks; runs in a thread of its own under a CancelScope."""
+        ...
+
+
+@runtime_checkable
+class TableSink(Protocol):
+    """Where rows go: a table in a database. Loaded or nothing.
+
+    ``load`` reads ``batches`` to their end inside one transaction and only then commits. When reading raises, or the
+    database fails, it rolls back and raises: the stream's own exception as it is, its own failures as
+    :class:`penstock.SinkError`. Afterwards the database holds what it held before, and no query runs.
+    """
+
+    @property
+    def display_name(self) -> str:
+        """The destination as messages show it, never a secret."""
+        ...
+
+    def check(self) -> bool:
+        """Look whether the table may be written, before the source is opened; False means skip the copy.
+
+        Raises:
+            AlreadyExists: it is there and ``if_exists`` is ``"fail"``.
+            SinkError: it can not be written at all (no such database, refused connection).
+        """
+        ...
+
+    def load(self, batches: BatchStream) -> Receipt:
+        """Read ``batches`` to the end, then commit. Blocks; runs in a thread of its own under a CancelScope."""
         ...
 
 
@@ -175,11 +230,11 @@ class Formats(Protocol):
         """Return the names of format and compression that the suffixes of ``path`` tell."""
         ...
 
-    def format_by_name(self, name: str) -> Format:
-        """Return the format of that name.
+    def format_by_name(self, name: str, options: Mapping[str, object] = {}, /) -> Format:
+        """Return the format of that name, with options of its own.
 
         Raises:
-            ConfigurationError: there is none.
+            ConfigurationError: there is none, or it has no such option.
         """
         ...
 

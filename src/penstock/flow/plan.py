@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from penstock.errors import ConfigurationError
-from penstock.flow.contracts import Format, Sink, Source
+from penstock.flow.contracts import Format, Sink, Source, TableSink
+from penstock.flow.losses import Losses
 from penstock.flow.memory import MemorySplit
 from penstock.flow.units import format_seconds
 
@@ -23,27 +24,29 @@ class Plan:
     Attributes:
         source: where the data comes from; read once.
         sink: where it goes; published once.
-        format_name: what the bytes at the sink mean, before compression.
-        encoder: turns Arrow batches into those bytes; None when the source hands them out itself.
+        format_name: what the bytes at the sink mean, before compression; ``""`` when it takes batches.
+        encoder: turns Arrow batches into those bytes; None when the source hands them out itself, or a table takes them.
         compression: ``"gzip"``, ``"zstd"`` or None.
         memory: how the one memory number is divided.
         timeout: seconds for the whole copy; None for no limit.
         stall_timeout: seconds without any byte moving between stages; None for no limit.
+        losses: where the source counts values that the type of their column could not hold.
     """
 
     source: Source
-    sink: Sink
+    sink: Sink | TableSink
     format_name: str
     encoder: Format | None
     compression: str | None
     memory: MemorySplit
     timeout: float | None = None
     stall_timeout: float | None = None
+    losses: Losses = field(default_factory=Losses)
 
     @property
     def passes_through(self) -> bool:
         """Whether the source's bytes go to the sink without being parsed."""
-        return self.encoder is None
+        return self.encoder is None and bool(self.format_name)
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -63,6 +66,8 @@ class Plan:
         return "\n".join(f"{label + ':':<8}{text}" for label, text in lines.items())
 
     def _path(self) -> str:
+        if isinstance(self.sink, TableSink):
+            return "source (Arrow batches) -> sink (a table)"
         how = f"{self.format_name} bytes, untouched" if self.passes_through else "Arrow batches"
         steps = [f"source ({how})"]
         if self.encoder is not None:
@@ -74,11 +79,12 @@ class Plan:
 
 def make_plan(
     source: Source,
-    sink: Sink,
+    sink: Sink | TableSink,
     *,
-    target_format: Format,
+    target_format: Format | None,
     compression: str | None,
     memory: MemorySplit,
+    losses: Losses | None = None,
     timeout: float | None = None,
     stall_timeout: float | None = None,
 ) -> Plan:
@@ -91,16 +97,18 @@ def make_plan(
         ConfigurationError: a limit is not above zero.
     """
     _check_limits(timeout, stall_timeout)
-    passes_through = target_format.name in source.byte_formats
+    format_name = "" if target_format is None else target_format.name
+    passes_through = format_name in source.byte_formats
     return Plan(
         source=source,
         sink=sink,
-        format_name=target_format.name,
+        format_name=format_name,
         encoder=None if passes_through else target_format,
         compression=compression,
         memory=memory,
         timeout=timeout,
         stall_timeout=stall_timeout,
+        losses=losses or Losses(),
     )
 
 

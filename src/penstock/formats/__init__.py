@@ -8,7 +8,8 @@ caller lends it to sources of stored bytes as it is.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+import inspect
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -39,6 +40,8 @@ class _Entry:
 
 
 _FORMATS: dict[str, _Entry] = {}
+_NO_OPTIONS: Mapping[str, object] = {}
+_NOT_OPTIONS = frozenset({"name", "media_type"})  # what a format is called, which is not for a user to choose
 _COMPRESSION_SUFFIXES = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 
 
@@ -59,17 +62,27 @@ def format_names() -> tuple[str, ...]:
     return tuple(_FORMATS)
 
 
-def format_by_name(name: str) -> Format:
-    """Return the format called ``name``, with its default options.
+def format_by_name(name: str, options: Mapping[str, object] = _NO_OPTIONS, /) -> Format:
+    """Return the format called ``name``.
+
+    Args:
+        name: as in ``format_names()``.
+        options: arguments of its factory by name, such as ``{"delimiter": ";"}`` for CSV; the rest is as by default.
 
     Raises:
-        ConfigurationError: there is none; says which one may have been meant.
+        ConfigurationError: there is none, or it has no such option; says which one may have been meant.
     """
     entry = _FORMATS.get(name)
     if entry is None:
         hint = did_you_mean(name, _FORMATS, otherwise=f"known are {', '.join(_FORMATS)}")
         raise ConfigurationError(f"unknown format {name!r}: {hint}")
-    made: Format = getattr(importlib.import_module(entry.module), entry.factory)()
+    factory = getattr(importlib.import_module(entry.module), entry.factory)
+    known = [parameter for parameter in inspect.signature(factory).parameters if parameter not in _NOT_OPTIONS]
+    for option in options:
+        if option not in known:
+            hint = did_you_mean(option, known, otherwise=f"it has {', '.join(known)}" if known else "it has none")
+            raise ConfigurationError(f"the format {name!r} has no option {option!r}: {hint}")
+    made: Format = factory(**options)
     return made
 
 
