@@ -48,7 +48,7 @@ $(BIN)/python:
 	@touch $@
 
 .venv/.dev: $(VERSIONS) | $(BIN)/python
-	@$(BIN)/python $(INSTALL) --group dev --editable '.[cli,http,parquet,postgres,s3]'
+	@$(BIN)/python $(INSTALL) --group dev --editable '.[cli,duckdb,http,mongo,mysql,parquet,postgres,s3]'
 	@touch $@
 
 .venv/.bench: $(VERSIONS) | $(BIN)/python

@@ -57,7 +57,7 @@ def nothing_left() -> Iterator[None]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up on a failing store after one more try."""
-    monkeypatch.setattr("penstock.connectors.s3._PATIENT", {"max_retries": 1})
+    monkeypatch.setattr("penstock.connectors.objects._PATIENT", {"max_retries": 1})
 
 
 def sink_in(bucket: str, **options: object) -> Sink:

@@ -47,7 +47,14 @@ _MODULES: dict[str, str] = {
     "postgres": "penstock.connectors.postgres",
     "http": "penstock.connectors.http",
     "https": "penstock.connectors.http",
-    "s3": "penstock.connectors.s3",
+    "mysql": "penstock.connectors.mysql",
+    "mariadb": "penstock.connectors.mysql",
+    "mongodb": "penstock.connectors.mongodb",
+    "mongodb+srv": "penstock.connectors.mongodb",
+    "duckdb": "penstock.connectors.duckdb",
+    "s3": "penstock.connectors.objects",
+    "gs": "penstock.connectors.objects",
+    "az": "penstock.connectors.objects",
 }
 
 
