@@ -500,6 +500,7 @@ def test_one_variable_of_a_running_function_is_enough(shape: Callable[[Ways], No
 # -- the same threads, once somebody else can reach what they wait on
 
 KEPT: list[Any] = []
+INBOX = pytest.StashKey[queue.Queue[Any]]()
 
 
 class Holder:
@@ -670,6 +671,20 @@ def test_a_queue_of_a_module_is_a_service(ways: Ways) -> None:
         assert "test_proof.KEPT" in strict.leaks[0].verdict
     finally:
         KEPT.clear()
+
+
+def test_a_queue_that_only_pytest_can_reach_is_no_service(
+    ways: Ways, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pytest's own globals reach the value of every fixture, and give work to nobody: that is reported, as suspected."""
+    before = snapshot()
+    monkeypatch.setattr("_pytest.assertion.util._config", request.config)
+    request.config.stash[INBOX] = ways.queue()
+    start(request.config.stash[INBOX].get)
+    try:
+        assert [(leak.kind, leak.proven) for leak in find_leaks(since=before, grace=GRACE)] == [("thread", False)]
+    finally:
+        del request.config.stash[INBOX]
 
 
 def test_a_lock_of_a_module_is_no_excuse(ways: Ways) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 from penstock.leaks._finders.threads import ThreadFinder, ThreadStraggler
 from penstock.leaks._looking.frames import own_names, variables
-from penstock.leaks._looking.heap import running_frames, where
+from penstock.leaks._looking.heap import is_of_a_test_runner, running_frames, where
 from penstock.leaks._looking.memory import Memory
 from penstock.leaks._reach.credits import Credit, credits_of, is_on_stack
 from penstock.leaks._reach.graph import Graph, look_behind
@@ -194,7 +194,7 @@ class _Round:
             names = [self._graph.roots[i] for i in by_work if self._graph.roots.get(i)]
             if owner[0] == "task":  # the context it is in ends with whoever made it
                 names = [name for name in names if name not in self._graph.context_variables]
-            module = next(iter(names), None)
+            module = next((name for name in names if not is_of_a_test_runner(name)), None)
             by = ", ".join(holders) or "somebody who cannot be named"
             if not behind & self._graph.roots.keys() and self._may_be_cleaned_up(waiting):
                 return Verdict(False, "code that runs when it is dropped may wake it", holders)

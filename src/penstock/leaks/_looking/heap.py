@@ -20,6 +20,7 @@ __all__ = [
     "instances_of",
     "is_a",
     "is_called",
+    "is_of_a_test_runner",
     "is_own",
     "is_running",
     "place_in_words",
@@ -32,6 +33,7 @@ __all__ = [
 EVENT_LOOP = "asyncio.events.AbstractEventLoop"
 _OWN_PACKAGE = "penstock.leaks"
 
+_TEST_RUNNERS = frozenset({"_pytest", "pluggy", "pytest", "xdist"})
 _PYTEST_FIELDS = ("funcargs", "_obj", "_instance")
 _LAST_ERROR = ("last_value", "last_traceback", "last_exc")
 
@@ -105,6 +107,15 @@ def running_frames() -> list[tuple[int, FrameType]]:
 def is_own(frame: FrameType) -> bool:
     """Whether this is a function of this package."""
     return str(frame.f_globals.get("__name__")).startswith(_OWN_PACKAGE)
+
+
+def is_of_a_test_runner(module: str) -> bool:
+    """Whether a module, or a global given with its module, is of what runs tests.
+
+    That reaches every value of every fixture (``_pytest.assertion.util._config`` does, for one), and will neither give
+    work to a thread that waits on one nor use a socket that it holds.
+    """
+    return module.partition(".")[0] in _TEST_RUNNERS
 
 
 def suspended_frame(thing: Any) -> FrameType | None:
