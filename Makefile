@@ -1,8 +1,10 @@
 # The one entrance: `make` lists what there is. Every target sets itself up in .venv; the machine needs Python >= 3.11
-# with pip, and make. PYTHON=... chooses another interpreter than the newest on PATH, ARGS=... goes to pytest.
+# with pip, and make. PYTHON=... chooses another interpreter than the newest on PATH, ARGS=... goes to pytest
+# (IN_PARALLEL= runs the tests in one process).
 PYTHON = $(shell scripts/pythons)
 BIN = .venv/bin
 INSTALL = -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+IN_PARALLEL = --numprocesses 2 --dist loadgroup
 VERSIONS = pyproject.toml constraints.txt
 
 .DEFAULT_GOAL = help
@@ -16,10 +18,10 @@ demo: .venv/.demo .venvs/swift  ## a million rows to stdout, HTTP and S3, and pr
 	@$(BIN)/python demo/run.py
 
 test: .venv/.dev .venvs/swift  ## all tests but the slow ones, against real servers
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q $(IN_PARALLEL) $(ARGS)
 
 slow: .venv/.dev .venvs/swift  ## the slow tests
-	@$(BIN)/python -m pytest -q -m slow $(ARGS)
+	@$(BIN)/python -m pytest -q -m slow $(IN_PARALLEL) $(ARGS)
 
 check: .venv/.dev  ## style, types, layers
 	@$(BIN)/ruff check --quiet .

@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 #: Fixtures behind which stands a server that may be missing; a test that uses one is marked `service`.
 SERVICES = frozenset({"postgres_server", "postgres", "s3_server", "bucket"})
+#: Tests that look through the heap many times; it grows while tests run, so at the end each would take seven times as long.
+SEARCH_THE_HEAP = frozenset({"test_proof.py", "test_watch.py"})
 SERVICES_REQUIRED = os.environ.get("PENSTOCK_REQUIRE_SERVICES") == "1"
 
 # A shell starts what it puts into the background with Ctrl-C ignored, and processes inherit that. Tests press Ctrl-C.
@@ -36,10 +38,13 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test that uses a service, so that nobody has to remember to."""
+    """Mark every test that uses a service, so that nobody has to remember to, and put those first that come first."""
     for item in items:
         if SERVICES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("service")
+        if item.path.name == "test_corpus.py":  # its programs are run once, and not once in each worker of pytest-xdist
+            item.add_marker(pytest.mark.xdist_group("corpus"))
+    items.sort(key=lambda item: item.path.name not in SEARCH_THE_HEAP)
 
 
 @pytest.hookimpl(wrapper=True)
