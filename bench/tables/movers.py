@@ -1,0 +1,116 @@
+"""Who takes part: for each, the command that reads the table and writes one file or object, where there is one."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.tables.systems import TABLE, Place
+
+__all__ = ["MOVERS", "Job", "Mover", "available"]
+
+PEERS = Path(".venvs/peers/bin")
+SCRIPTS = Path(__file__).parent / "peers"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One thing to be done.
+
+    Attributes:
+        place: where from.
+        format: ``"csv"``, ``"ndjson"`` or ``"parquet"``.
+        sink: ``"file"`` or ``"s3"``.
+        target: path of the file, or address of the object.
+    """
+
+    place: Place
+    format: str
+    sink: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Mover:
+    """A program that may do a job.
+
+    Attributes:
+        name: as tables show it.
+        command: returns the command for a job, or None if it cannot do it.
+        package: distribution among the peers whose version is told; ``""`` for none.
+        to_stdout: whether the file is what it writes to standard output.
+        environment: variables it needs.
+    """
+
+    name: str
+    command: Callable[[Job], list[str] | None]
+    package: str = ""
+    to_stdout: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def _penstock(job: Job) -> list[str]:
+    command = [sys.executable, "-m", "penstock", "cp", job.place.uri, job.target, "--table", TABLE]
+    return [*command, "--format", job.format, "--if-exists", "overwrite", "--quiet"]
+
+
+def _psql(job: Job) -> list[str] | None:
+    program = shutil.which("psql")
+    if program is None or (job.place.kind, job.format, job.sink) != ("postgres", "csv", "file"):
+        return None
+    return [program, job.place.uri, "-c", f"COPY (SELECT * FROM {TABLE}) TO STDOUT (FORMAT csv, HEADER)"]
+
+
+def _script(name: str, kinds: set[str], formats: set[str]) -> Callable[[Job], list[str] | None]:
+    def command(job: Job) -> list[str] | None:
+        python = PEERS / "python"
+        if not python.exists() or job.place.kind not in kinds or job.format not in formats or job.sink != "file":
+            return None
+        return [str(python), str(SCRIPTS / name), job.place.uri, TABLE, job.format, job.target]
+
+    return command
+
+
+def _sling(job: Job) -> list[str] | None:
+    # The binary itself: its Python wrapper starts itself without end.
+    program = next(PEERS.parent.glob("lib/python*/site-packages/sling_linux_amd64/bin/sling-linux-amd64"), None)
+    if program is None or job.sink != "file" or job.place.kind == "duckdb":  # which would fetch DuckDB from the network
+        return None
+    kind = {"ndjson": "jsonlines"}.get(job.format, job.format)
+    uri = f"{job.place.uri}?sslmode=disable" if job.place.kind == "postgres" else job.place.uri
+    options = f"{{format: {kind}, file_max_bytes: 0}}"
+    target = f"file://{Path(job.target).resolve()}"
+    return [
+        str(program),
+        "run",
+        "--src-conn",
+        uri,
+        "--src-stream",
+        TABLE,
+        "--tgt-object",
+        target,
+        "--tgt-options",
+        options,
+    ]
+
+
+DATABASES = {"postgres", "mysql", "sqlite", "duckdb"}
+
+MOVERS = (
+    Mover("psql COPY", _psql, to_stdout=True),
+    Mover("penstock", _penstock),
+    Mover("ADBC + pyarrow", _script("adbc.py", {"postgres"}, {"csv", "parquet"}), "adbc-driver-postgresql"),
+    Mover("ConnectorX", _script("connectorx_.py", {"postgres", "mysql"}, {"csv", "parquet"}), "connectorx"),
+    Mover("apitap", _script("apitap_.py", {"postgres", "mysql"}, {"parquet"}), "apitap"),
+    Mover("dlt, pyarrow", _script("dlt_.py", {"postgres"}, {"csv", "ndjson", "parquet"}), "dlt"),
+    Mover("sling", _sling, "sling-linux-amd64"),
+    Mover("cursor loop", _script("naive.py", DATABASES, {"csv", "ndjson"})),
+)
+
+
+def available(job: Job) -> list[tuple[Mover, list[str]]]:
+    """Return who can do ``job``, and how."""
+    return [(mover, command) for mover in MOVERS if (command := mover.command(job)) is not None]

@@ -1,0 +1,113 @@
+"""The table, in every system it is read from."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.servers import Unavailable
+from tests.servers.s3 import S3Server, run_s3
+
+__all__ = ["TABLE", "Place", "Table", "lineitem", "loaded", "object_store"]
+
+TABLE = "lineitem"
+ROWS_PER_SCALE = 6_001_215
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows in a Parquet file, to be loaded from."""
+
+    path: Path
+    rows: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the table is to be read from.
+
+    Attributes:
+        kind: ``"postgres"``, ``"mysql"``, ``"sqlite"`` or ``"duckdb"``.
+        uri: of the database; for these private servers the password may be seen.
+        facts: version of the system.
+    """
+
+    kind: str
+    uri: str = field(repr=False)
+    facts: str
+
+
+def lineitem(rows: int, folder: Path) -> Table:
+    """Generate the first ``rows`` rows, once; the file is kept in ``folder``."""
+    import pyarrow.parquet as pq
+
+    path = folder / f"{TABLE}-{rows}.parquet"
+    if not path.exists():
+        made = folder / "tpch"
+        scale = f"{rows * 1.002 / ROWS_PER_SCALE:.4f}"
+        program = shutil.which("tpchgen-cli", path=str(Path(sys.executable).parent)) or "tpchgen-cli"
+        command = [program, "parquet", "--scale-factor", scale, "--tables", TABLE, "--output-dir", str(made)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _cut(made / f"{TABLE}.parquet", path, rows)
+        shutil.rmtree(made)
+    return Table(path, pq.read_metadata(path).num_rows)
+
+
+def _cut(source: Path, target: Path, rows: int) -> None:
+    """Copy the first ``rows`` rows, a batch at a time."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(source) as file, pq.ParquetWriter(target, file.schema_arrow) as writer:
+        for batch in file.iter_batches(100_000):
+            taken = batch.slice(0, max(0, rows))
+            rows -= taken.num_rows
+            if taken.num_rows:
+                writer.write_batch(taken)
+
+
+@contextmanager
+def loaded(kind: str, table: Table, folder: Path) -> Iterator[Place]:
+    """Start the system and load the table, with Penstock itself."""
+    import penstock
+
+    with ExitStack() as stack:
+        place = _started(kind, stack, folder)
+        penstock.copy(table.path, place.uri, to_table=TABLE, if_exists="overwrite")
+        yield place
+
+
+def _started(kind: str, stack: ExitStack, folder: Path) -> Place:
+    if kind == "postgres":
+        from tests.servers.postgres import run_postgres
+
+        database = stack.enter_context(run_postgres()).new_database()
+        [[version]] = database.execute("show server_version")
+        return Place(kind, database.uri, f"PostgreSQL {version}")
+    if kind == "mysql":
+        from tests.servers.mariadb import run_mariadb
+
+        maria = stack.enter_context(run_mariadb()).new_database()
+        [[version]] = maria.execute("select version()")
+        return Place(kind, maria.uri, str(version))
+    if kind == "sqlite":
+        import sqlite3
+
+        return Place(kind, f"sqlite:///{folder}/{TABLE}.db", f"SQLite {sqlite3.sqlite_version}")
+    if kind == "duckdb":
+        import duckdb
+
+        return Place(kind, f"duckdb:///{folder}/{TABLE}.duckdb", f"DuckDB {duckdb.__version__}")
+    raise Unavailable(f"no such source: {kind}")
+
+
+@contextmanager
+def object_store() -> Iterator[S3Server]:
+    """Start a private S3 store with a bucket called ``bench``."""
+    with run_s3() as server:
+        server.create_bucket("bench")
+        yield server
