@@ -8,7 +8,7 @@ IN_PARALLEL = --numprocesses 2 --dist loadgroup
 VERSIONS = pyproject.toml constraints.txt
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test slow check bench all-pythons clean .venvs/swift
+.PHONY: help demo test slow faults check bench bench-tables all-pythons clean .venvs/swift .venvs/peers
 .DELETE_ON_ERROR:
 
 help:  ## what there is
@@ -23,6 +23,9 @@ test: .venv/.dev .venvs/swift  ## all tests but the slow ones, against real serv
 slow: .venv/.dev .venvs/swift  ## the slow tests
 	@$(BIN)/python -m pytest -q -m slow $(IN_PARALLEL) $(ARGS)
 
+faults: .venv/.dev .venvs/swift  ## every source, every sink, every fault
+	@$(BIN)/python -m pytest -q -m "" $(IN_PARALLEL) tests/faults $(ARGS)
+
 check: .venv/.dev  ## style, types, layers
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
@@ -32,6 +35,10 @@ check: .venv/.dev  ## style, types, layers
 bench: .venv/.bench  ## how fast, next to what Python (and Go, where found) has
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench.findings
+
+bench-tables: .venv/.bench .venvs/peers .venvs/swift  ## whole tables: rows/s and memory beside psql, ADBC, apitap, dlt, sling, ...
+	@$(BIN)/python -m bench.tables
+	@$(BIN)/python -m bench.faults
 
 all-pythons:  ## tests of the core, and the leak corpora, with every CPython >= 3.11 on PATH and in pyenv
 	@scripts/test-pythons
@@ -55,6 +62,13 @@ $(BIN)/python:
 
 .venv/.bench: $(VERSIONS) | $(BIN)/python
 	@$(BIN)/python $(INSTALL) --group bench --editable .
+	@touch $@
+
+# Programs that Penstock is measured beside, away from what it needs itself.
+.venvs/peers: .venvs/peers/.stamp
+.venvs/peers/.stamp: pyproject.toml
+	@scripts/make-venv $(PYTHON) .venvs/peers
+	@.venvs/peers/bin/python -m pip --disable-pip-version-check install --quiet --group peers
 	@touch $@
 
 # The S3 server of tests and demo. One of its own, because eventlet replaces half the standard library.

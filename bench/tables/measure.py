@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
@@ -26,8 +27,9 @@ class Measured:
         code: exit code.
         seconds: from start to exit.
         cpu_seconds: user and system time of the process and the children it waited for; of no server.
-        peak_bytes: the largest sum of the resident memory of the process and all below it, looked at every 20 ms. Pages that
-            processes share count once for each.
+        peak_bytes: the largest sum of the resident memory of the process and all below it, looked at every 20 ms, or the
+            kernel's own high-water mark of the process, if that is more. Pages that processes share count once for each.
+            (``ru_maxrss`` would not do: it begins with what the parent had when it forked.)
         said: the end of what it wrote to standard error, for failures.
     """
 
@@ -51,8 +53,7 @@ def measured(command: Sequence[str], environment: Mapping[str, str], stdout: Pat
         seconds = perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
     said = log.read_text(encoding="utf-8", errors="replace").strip()[-SAID_CHARACTERS:]
-    peak = max(tree.peak_bytes, usage.ru_maxrss * 1024)
-    return Measured(process.returncode, seconds, usage.ru_utime + usage.ru_stime, peak, said)
+    return Measured(process.returncode, seconds, usage.ru_utime + usage.ru_stime, tree.peak_bytes, said)
 
 
 class _Tree:
@@ -73,7 +74,15 @@ class _Tree:
 
     def _watch(self) -> None:
         while not self._over.wait(SAMPLE_SECONDS):
-            self.peak_bytes = max(self.peak_bytes, self._resident())
+            self.peak_bytes = max(self.peak_bytes, self._resident(), self._high_water_mark())
+
+    def _high_water_mark(self) -> int:
+        try:
+            status = Path(f"/proc/{self._root.pid}/status").read_text(encoding="utf-8")
+        except OSError:
+            return 0
+        found = re.search(r"^VmHWM:\s*(\d+) kB", status, re.MULTILINE)
+        return int(found[1]) * 1024 if found else 0
 
     def _resident(self) -> int:
         total = 0

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from bench.tables.systems import TABLE, Place
 
@@ -80,7 +81,11 @@ def _sling(job: Job) -> list[str] | None:
     if program is None or job.sink != "file" or job.place.kind == "duckdb":  # which would fetch DuckDB from the network
         return None
     kind = {"ndjson": "jsonlines"}.get(job.format, job.format)
-    uri = f"{job.place.uri}?sslmode=disable" if job.place.kind == "postgres" else job.place.uri
+    uri, table = job.place.uri, f"{urlsplit(job.place.uri).path[1:]}.{TABLE}"
+    if job.place.kind == "postgres":
+        uri, table = f"{uri}?sslmode=disable", f"public.{TABLE}"
+    elif job.place.kind == "sqlite":
+        uri, table = uri.replace("sqlite:////", "sqlite:///"), f"main.{TABLE}"  # it takes a path for absolute as it is
     options = f"{{format: {kind}, file_max_bytes: 0}}"
     target = f"file://{Path(job.target).resolve()}"
     return [
@@ -89,7 +94,7 @@ def _sling(job: Job) -> list[str] | None:
         "--src-conn",
         uri,
         "--src-stream",
-        TABLE,
+        table,
         "--tgt-object",
         target,
         "--tgt-options",
@@ -102,7 +107,7 @@ DATABASES = {"postgres", "mysql", "sqlite", "duckdb"}
 MOVERS = (
     Mover("psql COPY", _psql, to_stdout=True),
     Mover("penstock", _penstock),
-    Mover("ADBC + pyarrow", _script("adbc.py", {"postgres"}, {"csv", "parquet"}), "adbc-driver-postgresql"),
+    Mover("ADBC + pyarrow", _script("adbc.py", {"postgres"}, {"parquet"}), "adbc-driver-postgresql"),
     Mover("ConnectorX", _script("connectorx_.py", {"postgres", "mysql"}, {"csv", "parquet"}), "connectorx"),
     Mover("apitap", _script("apitap_.py", {"postgres", "mysql"}, {"parquet"}), "apitap"),
     Mover("dlt, pyarrow", _script("dlt_.py", {"postgres"}, {"csv", "ndjson", "parquet"}), "dlt"),
