@@ -165,3 +165,23 @@ def test_unknown_compression_is_a_configuration_error() -> None:
         formats.compress(io.BytesIO(), Collected(), "gz")
     with pytest.raises(ConfigurationError, match="known are gzip, zstd"), formats.decompressing(io.BytesIO(), "lzma"):
         pass
+
+
+@pytest.mark.parametrize(("low", "high"), [("gzip:1", "gzip:9"), ("zstd:1", "zstd:19")])
+def test_a_level_makes_it_smaller(low: str, high: str) -> None:
+    """name:level; a higher one takes longer and leaves less."""
+    name = low.partition(":")[0]
+    sizes = []
+    for level in (low, high):
+        out = Collected()
+        formats.compress(io.BytesIO(DATA), out, level)
+        assert decompressed(bytes(out), name) == DATA
+        sizes.append(len(out))
+    assert sizes[1] < sizes[0]
+
+
+@pytest.mark.parametrize("text", ["gzip:0", "gzip:10", "gzip:", "gzip:x", "zstd:22", "zstd:-1"])
+def test_a_level_that_does_not_exist_is_a_configuration_error(text: str) -> None:
+    """It says which there are."""
+    with pytest.raises(ConfigurationError, match=r"no such level; (gzip has 1 to 9|zstd has 1 to 19)"):
+        formats.split_compression(text)

@@ -150,6 +150,8 @@ def test_objects_without_fields_are_rows() -> None:
         (b'{"a":0.5}\n{"a":18446744073709551615}\n', "line 2: 'a' is 18446744073709551615, which a double"),
         (b'{"s":"x","l":[0.1234567890123456789]}\n', "line 1: 'l' is 0.1234567890123456789, which a double"),
         (b'{"s":{"x":123456789012345678901234567890}}\n', "line 1: 's' is 123456789012345678901234567890"),
+        (b'{"a":1}\n{"a":1E-400}\n', "line 2: 'a' is 1E-400, which a double can not hold exactly"),
+        (b'{"a":123456789012345e+300}\n', "line 1: 'a' is 1.23456789012345E+314, which a double"),
     ],
 )
 def test_what_is_wrong_is_an_error_that_names_the_line(data: bytes, said: str) -> None:
@@ -159,7 +161,9 @@ def test_what_is_wrong_is_an_error_that_names_the_line(data: bytes, said: str) -
     assert str(caught.value).startswith(said)
 
 
-@pytest.mark.parametrize("number", ["0.30000000000000004", "1e22", "9007199254740993", "-9223372036854775808", "1.0"])
+@pytest.mark.parametrize(
+    "number", ["0.30000000000000004", "1e22", "1e-307", "1.5E+300", "9007199254740993", "-9223372036854775808", "1.0"]
+)
 def test_numbers_that_fit_exactly_are_not_refused(number: str) -> None:
     """All of int64, and every double that prints as it was written, pass, also beside long digits in text."""
     read = rows(decoded("ndjson", f'{{"a":{number},"f":0.5,"s":":12345678901234567890"}}\n'.encode()))

@@ -1,13 +1,12 @@
-"""One HTTP/1.1 connection that can be cancelled at any moment: address, connect, TLS, answer.
+"""One HTTP/1.1 connection that can be cancelled at any moment: connect, TLS, send, answer, and again.
 
 Written on ``http.client`` and plain sockets rather than a client library, because the sink must do what libraries
 hide: notice an answer while the body is still being sent, and cut a body so that it can not be taken for whole.
-Looking up a host's name is the one wait no cancel interrupts; the system's resolver bounds it. Proxies are not used.
+Looking up a host's name is the one wait no cancel interrupts; the system's resolver bounds it.
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import http.client
 import io
@@ -16,80 +15,41 @@ import select
 import socket
 import ssl
 import struct
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import SplitResult, unquote, urlsplit
 
 from penstock.connectors._descriptors import Waker
-from penstock.connectors._uri import redact
+from penstock.connectors._http_endpoint import Endpoint
+from penstock.connectors._http_proxy import Proxy, proxy_for
 from penstock.core.cancel import on_cancel
-from penstock.errors import ConfigurationError, ConnectorError
+from penstock.errors import ConnectorError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["Connection", "Endpoint", "connected", "excerpt"]
+__all__ = ["Connection", "connected", "excerpt", "open_connection"]
 
 _CONNECT_SECONDS = 10.0
-_USUAL_PORTS = {"http": 80, "https": 443}
 _EXCERPT_BYTES = 2048
+_EXCERPT_SECONDS = 2.0
 _EXCERPT_CHARACTERS = 300
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER of zero seconds: close() drops what is queued and sends RST
 _HUNG_UP = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 _NOT_PRINTABLE = re.compile(r"[\s\x00-\x1f\x7f]+")
 
 
-@dataclass(frozen=True)
-class Endpoint:
-    """An HTTP address taken apart. ``where`` is how messages show it."""
+def open_connection(endpoint: Endpoint, error: type[ConnectorError]) -> Connection:
+    """Connect. The caller closes.
 
-    scheme: str
-    host: str
-    port: int
-    where: str
-    target: str = field(repr=False)  # its query may hold a token
-    authorization: str | None = field(default=None, repr=False)
-
-    @classmethod
-    def of(cls, uri: str) -> Endpoint:
-        """Take ``uri`` apart; a user name and password in it become basic authorization.
-
-        Raises:
-            ConfigurationError: it is not well-formed.
-        """
-        where = redact(uri)
-        problem = "not a well-formed address; write characters like @ : / # in a password as %40 %3A %2F %23"
-        try:
-            parts = urlsplit(uri)
-            scheme, host = parts.scheme.lower(), parts.hostname or ""
-            endpoint = cls(scheme, host, parts.port or _USUAL_PORTS[scheme], where, _target(parts), _basic(parts))
-            endpoint.host_header.encode("ascii")
-        except ValueError:  # also what idna refuses; not chained, as it may repeat the password
-            raise ConfigurationError(f"{where}: {problem}") from None
-        if not host:
-            raise ConfigurationError(f"{where}: {problem}")
-        if not endpoint.target.isascii() or _NOT_PRINTABLE.search(endpoint.target):
-            raise ConfigurationError(f"{where}: spaces and letters beyond ASCII must be percent-encoded")
-        return endpoint
-
-    @property
-    def host_header(self) -> str:
-        """Host and, where it is not the usual one, port."""
-        host = f"[{self.host}]" if ":" in self.host else self.host.encode("idna").decode("ascii")
-        return host if self.port == _USUAL_PORTS.get(self.scheme) else f"{host}:{self.port}"
-
-
-def _target(parts: SplitResult) -> str:
-    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-
-
-def _basic(parts: SplitResult) -> str | None:
-    if parts.username is None:
-        return None
-    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return "Basic " + base64.b64encode(pair.encode()).decode("ascii")
+    Raises:
+        ConnectorError: (as ``error``) it is refused, unknown, or not to be trusted.
+    """
+    proxy = proxy_for(endpoint)
+    first = endpoint if proxy is None else proxy.stands_before(endpoint)
+    with _translating(first, error):
+        opened = _open_socket(first, endpoint, proxy)
+    return Connection(endpoint, opened, error, proxy)
 
 
 @contextmanager
@@ -99,46 +59,58 @@ def connected(endpoint: Endpoint, error: type[ConnectorError]) -> Iterator[Conne
     Raises:
         ConnectorError: (as ``error``) it is refused, unknown, or not to be trusted.
     """
-    with _translating(endpoint, error):
-        opened = _open_socket(endpoint)
-    with Waker() as waker, closing(Connection(endpoint, opened, waker, error)) as connection:
+    with closing(open_connection(endpoint, error)) as connection:
         try:
             yield connection
         except BaseException:
-            with contextlib.suppress(OSError):  # it is gone already, which is as good
-                opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            connection.abort()
             raise
 
 
 class Connection:
-    """An open connection, for one thread. Methods block, are woken by a cancel, and raise ``error`` on failure.
+    """An open connection, for one thread at a time. Methods block, wake on a cancel, and raise ``error`` on failure.
 
     Attributes:
-        endpoint: what it is connected to.
+        endpoint: the address of the request it carries now, or is to carry next; always of the same server.
         socket: plain, or with TLS on it.
         is_answered: whether the server has said something, or hung up; nothing more is sent then.
+        requests: how many it has carried, or begun to.
     """
 
-    def __init__(self, endpoint: Endpoint, opened: socket.socket, waker: Waker, error: type[ConnectorError]) -> None:
+    def __init__(
+        self, endpoint: Endpoint, opened: socket.socket, error: type[ConnectorError], proxy: Proxy | None = None
+    ) -> None:
         self.endpoint = endpoint
         self.socket = opened
         self.is_answered = False
-        self._waker = waker
+        self.requests = 0
+        self._is_broken = False  # closed, or left in the middle of an answer
+        self._held = ExitStack()
+        self._held.callback(opened.close)
+        self._waker = self._held.enter_context(Waker())
         self._error = error
+        self._proxy = proxy if endpoint.scheme == "http" else None  # under TLS it passes on what it can not read
         self._method = ""
         self._received = b""
         self._response: http.client.HTTPResponse | None = None
 
-    def send_head(self, method: str, headers: dict[str, str]) -> None:
-        """Send request line and headers; Host and Authorization are added."""
+    def send_head(self, method: str, headers: Mapping[str, str]) -> None:
+        """Send request line and headers, which begins a request; Host and the server's private headers are added."""
         self._method = method
+        self.requests += 1
+        self.is_answered = False
+        self._received = b""
+        self._response = None
         request = http.client.HTTPConnection(self.endpoint.host)
         request.sock = collected = _Collector()
-        request.putrequest(method, self.endpoint.target, skip_host=True, skip_accept_encoding=True)
+        target = self.endpoint.target if self._proxy is None else self.endpoint.url
+        request.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
         request.putheader("Host", self.endpoint.host_header)
-        if self.endpoint.authorization:
-            request.putheader("Authorization", self.endpoint.authorization)
-        for name, value in headers.items():
+        if self._proxy is not None and self._proxy.authorization is not None:
+            request.putheader("Proxy-Authorization", self._proxy.authorization)
+        private = {name.lower(): (name, value) for name, value in self.endpoint.private_headers}
+        ours = [(name, value) for name, value in headers.items() if name.lower() not in private]
+        for name, value in [*private.values(), *ours]:
             request.putheader(name, value)
         request.endheaders()
         self.send(collected.data)
@@ -188,11 +160,26 @@ class Connection:
             self._response.begin()
         return self._response
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can carry a request: a new one, or one that sent its body and read its answer to their ends."""
+        if self._is_broken or self.is_answered:
+            return False
+        response = self._response
+        return self.requests == 0 or (response is not None and response.isclosed() and not response.will_close)
+
     def close(self) -> None:
-        """Close the answer, if there is one, and the socket."""
+        """Close the answer, if there is one, and the socket. Idempotent."""
+        self._is_broken = True
         if self._response is not None:
             self._response.close()
-        self.socket.close()
+        self._held.close()
+
+    def abort(self) -> None:
+        """Close so that nothing sent looks complete to anybody: the server sees a reset. Idempotent."""
+        with contextlib.suppress(OSError):  # it is gone already, which is as good
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self.close()
 
     def read(self, response: http.client.HTTPResponse, size: int) -> bytes:
         """Read up to ``size`` bytes of the body of an answer."""
@@ -202,29 +189,32 @@ class Connection:
     @contextmanager
     def receiving(self) -> Iterator[None]:
         """Translate failures of reading, and let a cancel interrupt it."""
+        is_broken, self._is_broken = self._is_broken, True
         with _translating(self.endpoint, self._error), on_cancel(lambda: _shut_down(self.socket, socket.SHUT_RDWR)):
             yield
+        self._is_broken = is_broken
 
 
 def excerpt(connection: Connection, response: http.client.HTTPResponse) -> str:
     """Return the first words of the body of an error answer, on one line; what does not come within 2 s is left."""
-    connection.socket.settimeout(2.0)
+    before = connection.socket.gettimeout()
+    connection.socket.settimeout(_EXCERPT_SECONDS)
     try:
         body = connection.read(response, _EXCERPT_BYTES)
     except ConnectorError:
+        connection.close()
         return ""
+    connection.socket.settimeout(before)
     text = _NOT_PRINTABLE.sub(" ", body.decode("utf-8", errors="replace")).strip()
     return text if len(text) <= _EXCERPT_CHARACTERS else f"{text[:_EXCERPT_CHARACTERS]}..."
 
 
-def _open_socket(endpoint: Endpoint) -> socket.socket:
+def _open_socket(first: Endpoint, endpoint: Endpoint, proxy: Proxy | None) -> socket.socket:
     last: OSError | None = None
-    for family, kind, protocol, _name, address in socket.getaddrinfo(
-        endpoint.host, endpoint.port, type=socket.SOCK_STREAM
-    ):
+    for family, kind, protocol, _name, address in socket.getaddrinfo(first.host, first.port, type=socket.SOCK_STREAM):
         raw = socket.socket(family, kind, protocol)
         try:
-            return _connect(raw, address, endpoint)
+            return _connect(raw, address, endpoint, proxy)
         except ssl.SSLError:
             raw.close()
             raise
@@ -237,15 +227,28 @@ def _open_socket(endpoint: Endpoint) -> socket.socket:
     raise last or OSError("the name has no address")
 
 
-def _connect(raw: socket.socket, address: Any, endpoint: Endpoint) -> socket.socket:
+def _connect(raw: socket.socket, address: Any, endpoint: Endpoint, proxy: Proxy | None) -> socket.socket:
     raw.settimeout(_CONNECT_SECONDS)
     with on_cancel(lambda: _shut_down(raw, socket.SHUT_RDWR)):
         raw.connect(address)
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if endpoint.scheme == "https":
+        if proxy is not None:
+            _ask_for_tunnel(raw, endpoint, proxy)
         raw = _encrypted(raw, endpoint)
     raw.settimeout(None)  # from here on a wait may be long; cancels and deadlines end it
     return raw
+
+
+def _ask_for_tunnel(raw: socket.socket, endpoint: Endpoint, proxy: Proxy) -> None:
+    """Have the proxy connect us to the server, so that TLS goes from end to end."""
+    with on_cancel(lambda: _shut_down(raw, socket.SHUT_RDWR)):
+        raw.sendall(proxy.tunnel_request(endpoint))
+        response = http.client.HTTPResponse(cast(socket.socket, _Answering(raw, b"")), method="CONNECT")
+        response.begin()
+    response.close()
+    if response.status != http.client.OK:
+        raise OSError(f"the proxy answered {response.status} {response.reason}")
 
 
 def _encrypted(raw: socket.socket, endpoint: Endpoint) -> ssl.SSLSocket:

@@ -1,32 +1,37 @@
-"""A connection to PostgreSQL on libpq alone: connect, run a statement, stream a COPY, cancel, close.
+"""A connection to PostgreSQL on libpq alone: connect, run a statement, stream a COPY either way, cancel, close.
 
 psycopg's own connection waits in places no cancel scope reaches, and hands out a COPY line by line through several
 layers; this needs neither its transactions nor its adapters. Every wait here is one ``poll(2)`` that a cancel wakes.
+
+libpq hands out a row of a COPY when it has all of it, and keeps a buffer as large as the largest it has seen: one wide
+row is in memory up to three times, whatever the size of chunks. That is what ``most_row_bytes`` is for.
 """
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import select
+import struct
+import termios
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any, final
 
 from penstock._extras import need
+from penstock.connectors import _libpq_stopping
 from penstock.connectors._descriptors import Waker
 
 if TYPE_CHECKING:
     from psycopg import pq
 
-__all__ = ["Connection", "LostConnection", "ServerError", "connected"]
+__all__ = ["Connection", "LostConnection", "RowTooLong", "ServerError", "connected"]
 
 _READ = select.POLLIN
 _WRITE = select.POLLOUT
 _CHUNK_BYTES = 128 << 10
 _HOLD_BACK_SECONDS = 0.02
-_CANCEL_SECONDS = 5.0
-_CANCEL_AGAIN_SECONDS = 0.5
 
 
 class LostConnection(Exception):
@@ -34,12 +39,26 @@ class LostConnection(Exception):
 
 
 class ServerError(Exception):
-    """The server refused a statement. ``sqlstate`` says why; message and ``server_hint`` are the server's own."""
+    """The server refused a statement.
 
-    def __init__(self, message: str, sqlstate: str, server_hint: str) -> None:
+    The message and every field are the server's own: ``sqlstate`` says why, ``detail`` with what values, ``context``
+    where in a COPY.
+    """
+
+    def __init__(self, message: str, sqlstate: str, *, hint: str = "", detail: str = "", context: str = "") -> None:
         super().__init__(message)
         self.sqlstate = sqlstate
-        self.server_hint = server_hint
+        self.hint = hint
+        self.detail = detail
+        self.context = context
+
+
+class RowTooLong(Exception):
+    """A row of a COPY is longer than allowed. ``rows_before`` were read whole."""
+
+    def __init__(self, rows_before: int) -> None:
+        super().__init__(f"row {rows_before + 1} is too long")
+        self.rows_before = rows_before
 
 
 @contextmanager
@@ -108,25 +127,57 @@ class Connection:
         self._send(self._pgconn.send_describe_prepared, b"")
         return self._last_result()
 
-    def copy_out(self, statement: str) -> Iterator[tuple[bytes, int]]:
-        """Run a ``COPY ... TO STDOUT``; yield chunks of its data, each with the number of lines in it.
+    def copy_out(
+        self,
+        statement: str,
+        *,
+        chunk_bytes: int = _CHUNK_BYTES,
+        most_rows: int | None = None,
+        most_row_bytes: int | None = None,
+        prefix: bytes = b"",
+    ) -> Iterator[tuple[bytearray, int]]:
+        """Run a ``COPY ... TO STDOUT``; yield chunks of its data, each of whole rows, with their number.
 
-        Ends only after the server has said that this was all.
+        Ends only after the server has said that this was all. A header counts as a row.
+
+        Args:
+            statement: the COPY.
+            chunk_bytes: about how long a chunk is; shorter when the server is slow to send more.
+            most_rows: at most so many rows in a chunk.
+            most_row_bytes: the longest row allowed.
+            prefix: what every chunk begins with.
+
+        Raises:
+            RowTooLong: a row is longer than ``most_row_bytes``. Mostly it is noticed before all of it has come.
         """
         self._send(self._pgconn.send_query, statement.encode())
-        self._start_copy()
-        is_more = True
+        self._start_copy(self._libpq.ExecStatus.COPY_OUT)
+        rows_before, is_more = 0, True
         while is_more:
-            data, lines, is_more = self._chunk()
-            if data:
-                yield data, lines
+            data = bytearray(prefix)
+            try:
+                rows, is_more = self._fill(data, chunk_bytes, most_rows or -1, most_row_bytes)
+            except RowTooLong as exc:
+                raise RowTooLong(rows_before + exc.rows_before) from None
+            rows_before += rows
+            if rows:
+                yield data, rows
         self._last_result()
+
+    def copy_in(self, statement: str) -> CopyIn:
+        """Start a ``COPY ... FROM STDIN`` and return what it is fed through.
+
+        One that is not finished is aborted by :meth:`close`, and with it the transaction.
+        """
+        self._send(self._pgconn.send_query, statement.encode())
+        self._start_copy(self._libpq.ExecStatus.COPY_IN)
+        return CopyIn(self)
 
     def close(self) -> None:
         """Stop what still runs on the server, then close. Waits for the server a few seconds at most."""
         try:
             if self._is_busy and self._pgconn.status == self._libpq.ConnStatus.OK:
-                self._stop()
+                _libpq_stopping.stop(self._pgconn)
         finally:
             self._pgconn.finish()
 
@@ -136,9 +187,12 @@ class Connection:
         self._is_busy = True
         with self._foreign_errors_translated():
             send(*arguments)
-            while self._pgconn.flush():
-                self._waker.wait(self._pgconn.socket, _READ | _WRITE)
-                self._pgconn.consume_input()
+            self._flush()
+
+    def _flush(self) -> None:
+        while self._pgconn.flush():
+            self._waker.wait(self._pgconn.socket, _READ | _WRITE)
+            self._pgconn.consume_input()
 
     def _receive(self) -> None:
         self._waker.wait(self._pgconn.socket, _READ)
@@ -161,31 +215,45 @@ class Connection:
             raise error or LostConnection("the server gave no result")
         return last
 
-    def _start_copy(self) -> None:
+    def _start_copy(self, expected: Any) -> None:
         result = self._next_result()
-        if result is None or result.status != self._libpq.ExecStatus.COPY_OUT:
+        if result is None or result.status != expected:
             error = None if result is None else self._error_in(result)
             self._last_result(error or LostConnection("the server did not start to copy"))
 
-    def _chunk(self) -> tuple[bytes, int, bool]:
-        """Take lines, fewer when the server is slow to send more; how many; and whether there may be more."""
-        # Added up at once: keeping the lines in a list keeps two collectable objects for each, and triples the time.
-        data = bytearray()
-        lines = 0
+    def _fill(self, data: bytearray, wanted_bytes: int, most_rows: int, most_row_bytes: int | None) -> tuple[int, bool]:
+        """Add whole rows to ``data``; return how many, and whether there may be more."""
+        # Added up at once: keeping the rows in a list keeps two collectable objects for each, and triples the time.
+        rows = 0
+        unfinished = _Unfinished(self._pgconn.socket, most_row_bytes)
         with self._foreign_errors_translated():
-            for length, line in map(self._pgconn.get_copy_data, itertools.repeat(1)):
+            for length, row in map(self._pgconn.get_copy_data, itertools.repeat(1)):
                 if length > 0:
-                    data += line
-                    lines += 1
-                    if len(data) >= _CHUNK_BYTES:
+                    if most_row_bytes is not None and length > most_row_bytes:
+                        raise RowTooLong(rows)
+                    data += row
+                    rows += 1
+                    if len(data) >= wanted_bytes or rows == most_rows:
                         break
                 elif length < 0:
-                    return bytes(data), lines, False
-                elif not self._waker.wait(self._pgconn.socket, _READ, _HOLD_BACK_SECONDS if data else None):
+                    return rows, False
+                elif not self._waker.wait(self._pgconn.socket, _READ, _HOLD_BACK_SECONDS if rows else None):
                     break
                 else:
+                    unfinished.before_receiving(rows)
                     self._pgconn.consume_input()
-        return bytes(data), lines, True
+        return rows, True
+
+    def _put(self, data: memoryview) -> None:
+        with self._foreign_errors_translated():
+            self._pgconn.put_copy_data(data)
+            self._flush()
+
+    def _end_copy_in(self) -> int:
+        with self._foreign_errors_translated():
+            self._pgconn.put_copy_end()
+            self._flush()
+        return self._last_result().command_tuples or 0
 
     # --- errors -------------------------------------------------------------------------------------------------
 
@@ -197,8 +265,14 @@ class Connection:
         if not sqlstate:  # libpq made this result up, because the server is gone
             return LostConnection(self._pgconn.get_error_message().strip())
         message = self._field(result, self._libpq.DiagnosticField.MESSAGE_PRIMARY)
-        hint = self._field(result, self._libpq.DiagnosticField.MESSAGE_HINT)
-        return ServerError(message, sqlstate, hint)
+        field = self._libpq.DiagnosticField
+        return ServerError(
+            message,
+            sqlstate,
+            hint=self._field(result, field.MESSAGE_HINT),
+            detail=self._field(result, field.MESSAGE_DETAIL),
+            context=self._field(result, field.CONTEXT),
+        )
 
     @staticmethod
     def _field(result: pq.abc.PGresult, field: Any) -> str:
@@ -211,66 +285,52 @@ class Connection:
         except self._foreign_error as exc:
             raise LostConnection(str(exc)) from exc
 
-    # --- stopping -----------------------------------------------------------------------------------------------
 
-    def _stop(self) -> None:
-        """Ask the server to stop until it says that it has. Once may not do: a cancel can arrive before the query."""
-        deadline = monotonic() + _CANCEL_SECONDS
-        try:
-            while monotonic() < deadline:
-                self._request_cancel(deadline)
-                if self._is_idle_within(_CANCEL_AGAIN_SECONDS):
-                    return
-        except self._foreign_error:
-            return  # the connection broke, and with it ends the query
+@final
+class CopyIn:
+    """A COPY to the server that is under way. Made by :meth:`Connection.copy_in`.
 
-    def _request_cancel(self, deadline: float) -> None:
-        polling = self._libpq.PollingStatus
-        try:
-            cancel = self._pgconn.cancel_conn()
-        except _psycopg().NotSupportedError:  # libpq before 17: the same, but blocking
-            self._pgconn.get_cancel().cancel()
+    What the server has against it, :meth:`finish` raises and nothing else does: libpq tells no sooner.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def write(self, data: bytes, /) -> int:
+        """Send all of ``data``; blocks until the kernel has it."""
+        # In pieces, because libpq keeps a buffer as large as the largest it was given.
+        for start in range(0, len(data), _CHUNK_BYTES):
+            self._connection._put(memoryview(data)[start : start + _CHUNK_BYTES])
+        return len(data)
+
+    def finish(self) -> int:
+        """End the data, block until the server has digested it, and return how many rows it took."""
+        return self._connection._end_copy_in()
+
+
+class _Unfinished:
+    """Notices that a row is going to be too long while it is still coming.
+
+    libpq does not say how much of a row it has. But until a row is complete, all that comes in belongs to it.
+    """
+
+    def __init__(self, descriptor: int, most_bytes: int | None) -> None:
+        self._descriptor = descriptor
+        self._most_bytes = most_bytes
+        self._rows = -1
+        self._bytes = 0
+
+    def before_receiving(self, rows: int) -> None:
+        """Look at what is about to be received, after ``rows`` whole ones."""
+        if self._most_bytes is None:
             return
-        cancel.start()
-        try:
-            while (status := cancel.poll()) not in {polling.OK, polling.FAILED}:
-                _wait(cancel.socket, _READ if status == polling.READING else _WRITE, deadline - monotonic())
-                if monotonic() >= deadline:
-                    return
-        finally:
-            cancel.finish()
-
-    def _is_idle_within(self, seconds: float) -> bool:
-        """Throw away what the server sends until it is done, for ``seconds`` at most."""
-        deadline = monotonic() + seconds
-        while monotonic() < deadline:
-            if not self._pgconn.is_busy():
-                result = self._pgconn.get_result()
-                if result is None:
-                    return True
-                if result.status == self._libpq.ExecStatus.COPY_OUT:
-                    self._discard_copy(deadline)
-            else:
-                _wait(self._pgconn.socket, _READ, deadline - monotonic())
-                self._pgconn.consume_input()
-        return False
-
-    def _discard_copy(self, deadline: float) -> None:
-        while monotonic() < deadline:
-            length, _line = self._pgconn.get_copy_data(1)
-            if length < 0:
-                return
-            if length == 0:
-                _wait(self._pgconn.socket, _READ, deadline - monotonic())
-                self._pgconn.consume_input()
-
-
-def _wait(descriptor: int, events: int, seconds: float) -> None:
-    """Wait without regard to cancels, which is what has brought us here."""
-    poll = select.poll()
-    poll.register(descriptor, events)
-    poll.poll(max(0.0, seconds) * 1000)
+        if rows != self._rows:  # not counted: it may be the rest of the row before, too
+            self._rows, self._bytes = rows, 0
+            return
+        self._bytes += struct.unpack("i", fcntl.ioctl(self._descriptor, termios.FIONREAD, b"\0\0\0\0"))[0]
+        if self._bytes > self._most_bytes:
+            raise RowTooLong(rows)
 
 
 def _psycopg() -> Any:
-    return need("psycopg", extra="postgres", why="read PostgreSQL")
+    return need("psycopg", extra="postgres", why="talk to PostgreSQL")

@@ -1,23 +1,8 @@
-"""From PostgreSQL's types to Arrow's, and how each column is selected for COPY.
+"""From PostgreSQL's types to Arrow's, and how each column is selected for COPY. ``TYPE_TABLE`` has the whole story.
 
-    PostgreSQL                         Arrow               in CSV
-    boolean                            bool                t, f
-    smallint, integer, bigint          int16, int32, int64
-    real, double precision             float, double       shortest exact form; NaN, Infinity
-    numeric(p, s), p <= 38             decimal128(p, s)    all digits
-    numeric, and beyond 38 digits      string              all digits; NaN, Infinity
-    date                               date32              ISO 8601
-    timestamp                          timestamp[us]       ISO 8601
-    timestamptz                        timestamp[us, UTC]  ISO 8601 with offset +00
-    time                               time64[us]          ISO 8601
-    bytea                              binary              base64
-    arrays, composite types            string              JSON, as PostgreSQL's to_json writes it
-    json, jsonb                        string              as it is
-    interval                           string              ISO 8601: P1DT2H
-    everything else                    string              as PostgreSQL writes it
-
-What a type cannot hold (numeric(p, s) NaN, infinity and years beyond 9999 of dates, the time 24:00:00) is an error
-that names line and column, when it is read as batches; bytes of CSV pass through as they are.
+Where bytes of CSV pass through, every value is as the server writes it. Read as batches, a few types have values that
+their Arrow type cannot hold: NaN in ``numeric(p, s)``, infinity, years beyond 9999 and before Christ in dates, and the
+time 24:00:00. ``on_type_loss`` says what becomes of them.
 """
 
 from __future__ import annotations
@@ -27,15 +12,67 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from penstock._extras import need
+from penstock.connectors._postgres_load_types import LOAD_TABLE
 from penstock.connectors._sql import quoted
+from penstock.flow.types_table import TypeRow
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Column", "arrow_schema", "projection", "type_query"]
+__all__ = [
+    "LOAD_TABLE",
+    "TYPE_TABLE",
+    "Column",
+    "arrow_schema",
+    "csv_note",
+    "projection",
+    "type_query",
+    "unfit_values",
+    "unfit_words",
+]
+
+_DATES = "infinity, -infinity, BC and years beyond 9999 are lost: see on_type_loss"
+
+TYPE_TABLE: tuple[TypeRow, ...] = (
+    TypeRow("boolean", "bool", "t, f", "true, false"),
+    TypeRow("smallint", "int16", "number", "number"),
+    TypeRow("integer", "int32", "number", "number"),
+    TypeRow("bigint, oid", "int64", "number", "number"),
+    TypeRow("real", "float", "shortest exact form; NaN, Infinity", 'number; "NaN", "Infinity"'),
+    TypeRow("double precision", "double", "shortest exact form; NaN, Infinity", 'number; "NaN", "Infinity"'),
+    TypeRow(
+        "numeric(p, s), p <= 38, 0 <= s <= p",
+        "decimal128(p, s)",
+        "all digits",
+        "number, all digits",
+        "NaN is lost: see on_type_loss",
+    ),
+    TypeRow("numeric, numeric(p, s) otherwise", "string", "all digits; NaN, Infinity", "string", "exact"),
+    TypeRow("date", "date32", "ISO 8601", "string, ISO 8601", _DATES),
+    TypeRow("timestamp", "timestamp[us]", "ISO 8601", "string, ISO 8601", _DATES),
+    TypeRow("timestamptz", "timestamp[us, UTC]", "ISO 8601 with offset +00", "string, ISO 8601 with offset", _DATES),
+    TypeRow("time", "time64[us]", "ISO 8601", "string, ISO 8601", "24:00:00 is lost: see on_type_loss"),
+    TypeRow("timetz", "string", "as PostgreSQL writes it", "string"),
+    TypeRow("interval", "string", "ISO 8601: P1DT2H", "string, ISO 8601"),
+    TypeRow("text, varchar, char", "string", "as it is; NULL is nothing, '' is \"\"", "string"),
+    TypeRow("bytea", "binary", "base64", "string, base64"),
+    TypeRow("json, jsonb", "string", "as it is", "string that holds the JSON"),
+    TypeRow("arrays, composite types", "string", "JSON, as to_json writes it", "string that holds the JSON"),
+    TypeRow(
+        "everything else: uuid, enums, ranges, inet, cidr, macaddr, bit, money, xml, geometry, tsvector, ...",
+        "string",
+        "as PostgreSQL writes it",
+        "string",
+        "money and the like are written as the database's locale has it",
+    ),
+    TypeRow("domains", "as the type under it", "as the type under it", "as the type under it"),
+)
 
 _NUMERIC = 1700
 _BYTEA = 17
+_TIMESTAMPTZ = 1184
+_PLAIN_TEXT = frozenset({25, 1042, 1043})
+_JSON = frozenset({114, 3802})
 _MOST_DECIMAL_DIGITS = 38
 _TYPMOD_OFFSET = 4
 _SCALE_MASK = 0x7FF
@@ -54,7 +91,6 @@ _ARROW_TYPES: dict[int, str] = {
     1114: "timestamp[us]",
     _BYTEA: "binary",
 }
-_TIMESTAMPTZ = 1184
 
 
 @dataclass(frozen=True)
@@ -65,10 +101,19 @@ class Column:
     oid: int
     modifier: int
 
+    @property
+    def may_be_long(self) -> bool:
+        """Whether values of it may be of any length, as far as is known."""
+        return self.oid not in _ARROW_TYPES.keys() - {_BYTEA} | {_NUMERIC, _TIMESTAMPTZ}
+
+
+# --- what the server is asked for ---------------------------------------------------------------------------------
+
 
 def type_query(columns: Sequence[Column]) -> str | None:
     """Return a query for the OIDs among ``columns`` whose type is an array or composite; None if it is not needed."""
-    unknown = sorted({column.oid for column in columns} - _ARROW_TYPES.keys() - {_NUMERIC, _TIMESTAMPTZ, 25, 1043})
+    known = _ARROW_TYPES.keys() | _PLAIN_TEXT | _JSON | {_NUMERIC, _TIMESTAMPTZ}
+    unknown = sorted({column.oid for column in columns} - known)
     if not unknown:
         return None
     listed = ", ".join(map(str, unknown))
@@ -79,15 +124,16 @@ def type_query(columns: Sequence[Column]) -> str | None:
     )
 
 
-def projection(query: str, columns: Sequence[Column], nested: frozenset[int]) -> str:
+def projection(query: str, columns: Sequence[Column], nested: frozenset[int], *, bytes_as: str) -> str:
     """Return ``query``, with the columns that CSV has no form for of their own turned into text by the server.
 
     Args:
         query: the statement.
         columns: of its result.
         nested: OIDs of arrays and composite types.
+        bytes_as: ``"base64"`` or ``"hex"``.
     """
-    expressions = [_expression(f"c{index}", column, nested) for index, column in enumerate(columns)]
+    expressions = [_expression(f"c{index}", column, nested, bytes_as) for index, column in enumerate(columns)]
     if all(expression is None for expression in expressions):
         return query
     aliases = ", ".join(f"c{index}" for index in range(len(columns)))  # names in a query may occur twice
@@ -98,17 +144,51 @@ def projection(query: str, columns: Sequence[Column], nested: frozenset[int]) ->
     return f"SELECT {selected} FROM (\n{query}\n) AS query({aliases})"  # noqa: S608 - the query is the user's own
 
 
-def _expression(name: str, column: Column, nested: frozenset[int]) -> str | None:
+def _expression(name: str, column: Column, nested: frozenset[int], bytes_as: str) -> str | None:
     if column.oid == _BYTEA:
-        return f"pg_catalog.replace(pg_catalog.encode({name}, 'base64'), E'\\n', '')"
+        encoded = f"pg_catalog.encode({name}, '{bytes_as}')"
+        return encoded if bytes_as == "hex" else f"pg_catalog.replace({encoded}, E'\\n', '')"
     return f"pg_catalog.to_json({name})" if column.oid in nested else None
 
 
-def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
-    """Return what the columns are in Arrow."""
+def csv_note(column: Column, nested: frozenset[int]) -> str:
+    """Return what a reader of the server's own CSV should know of a column."""
+    if column.oid == _BYTEA:
+        return "base64"
+    return "JSON" if column.oid in nested else ""
+
+
+# --- what it becomes ----------------------------------------------------------------------------------------------
+
+
+def arrow_schema(columns: Sequence[Column], *, text_where_lossy: bool = False) -> pa.Schema:
+    """Return what the columns are in Arrow; with ``text_where_lossy``, text where a type cannot hold every value."""
     arrow = _pyarrow()
-    schema: pa.Schema = arrow.schema([(column.name, _arrow_type(column)) for column in columns])
+    types = [_arrow_type(column) for column in columns]
+    if text_where_lossy:
+        types = [kind if unfit_values(kind) is None else arrow.string() for kind in types]
+    schema: pa.Schema = arrow.schema([(column.name, kind) for column, kind in zip(columns, types, strict=True)])
     return schema
+
+
+def unfit_values(kind: Any) -> str | None:
+    """Return a regular expression for what PostgreSQL may write that an Arrow type cannot hold; None: nothing."""
+    types = _pyarrow().types
+    if types.is_decimal(kind):
+        return "^-?(NaN|Infinity)$"
+    if types.is_date(kind) or types.is_timestamp(kind):
+        return "^-?infinity$|BC$|^[0-9]{5,}-"
+    return "^24:" if types.is_time(kind) else None
+
+
+def unfit_words(kind: Any) -> str:
+    """Return the same in words; ``""`` for nothing."""
+    types = _pyarrow().types
+    if types.is_decimal(kind):
+        return "NaN"
+    if types.is_date(kind) or types.is_timestamp(kind):
+        return "infinity, BC, years beyond 9999"
+    return "24:00:00" if types.is_time(kind) else ""
 
 
 def _arrow_type(column: Column) -> Any:

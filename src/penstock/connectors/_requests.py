@@ -22,9 +22,9 @@ IF_EXISTS: tuple[IfExists, ...] = ("fail", "overwrite", "skip", "append")
 
 @dataclass(frozen=True, kw_only=True)
 class _Request:
-    uri: str
-    formats: Formats
-    options: Mapping[str, object] = field(default_factory=dict)
+    uri: str = field(repr=False)  # shown() is for showing
+    formats: Formats = field(repr=False)
+    options: Mapping[str, object] = field(default_factory=dict, repr=False)  # a header may hold a token
 
     @property
     def shown(self) -> str:
@@ -66,6 +66,7 @@ class SourceRequest(_Request):
         format_options: what only that format knows.
         compression: of stored bytes; ``"none"`` for none; None to take it from the name.
         batch_bytes: about how large Arrow batches should be.
+        max_row_bytes: the longest row allowed, where a row is held whole; None for any.
         on_type_loss: what to do about values that the type of their column cannot hold.
         losses: told about those that became NULL.
     """
@@ -79,6 +80,7 @@ class SourceRequest(_Request):
     format_options: Mapping[str, object] = field(default_factory=dict)
     compression: str | None = None
     batch_bytes: int = DEFAULT_BATCH_BYTES
+    max_row_bytes: int | None = None
     on_type_loss: OnTypeLoss = "error"
     losses: Losses = field(default_factory=Losses)
 
@@ -111,6 +113,7 @@ class SinkRequest(_Request):
         formats: the module ``penstock.formats``, for databases that are loaded with encoded rows.
         options: what only this kind of sink knows.
         format_name: what the bytes mean; ``""`` for a table.
+        dialect: the same with the options that shape them, ``"csv(delimiter=';')"``; ``""`` where nobody said.
         media_type: content type of that format, where there is a place for it.
         compression: how the bytes are already compressed; None for not at all.
         table: table to load; may have a schema in front. Only for databases.
@@ -122,6 +125,7 @@ class SinkRequest(_Request):
     """
 
     format_name: str = ""
+    dialect: str = ""
     media_type: str = ""
     compression: str | None = None
     table: str | None = None

@@ -1,76 +1,115 @@
-"""From obstore's errors to ours. They carry the whole exchange; ours say what it means."""
+"""From the errors of botocore and urllib3 to ours."""
 
 from __future__ import annotations
 
-import re
+import contextlib
+import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from penstock._extras import need
-from penstock.errors import ConnectorError
+from penstock.connectors._object_errors import meaning_of
+from penstock.errors import ConfigurationError, ConnectorError, PenstockError, SinkError
 
-__all__ = ["error_code", "translating"]
+__all__ = ["code_of", "is_condition_failed", "retry_after", "status_of", "translating"]
 
-_CODE = re.compile(r"<Code>(\w+)</Code>")
-_MESSAGE = re.compile(r"<Message>(.*?)</Message>", re.DOTALL)
-_STATUS = re.compile(r"status code: (\d{3})")
+_ENDPOINT = "is AWS_ENDPOINT_URL right?"
+_LOG_IN = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+_TRANSIENT_CODES = frozenset(
+    ["InternalError", "OperationAborted", "RequestTimeout", "ServiceUnavailable", "SlowDown", "Throttling"]
+)
 
 
 @contextmanager
 def translating(where: str, error: type[ConnectorError]) -> Iterator[None]:
-    """The one seam between obstore and our errors."""
-    foreign = need("obstore.exceptions", extra="s3", why="reach S3").BaseError
+    """The one seam between botocore, urllib3 and our errors. Ours pass: those of a body that is read while sending."""
+    foreign = need("botocore.exceptions", extra="s3", why="reach S3")
+    wire = need("urllib3.exceptions", extra="s3", why="reach S3").HTTPError
     try:
         yield
-    except (foreign, OSError, ValueError) as exc:  # missing objects are FileNotFoundError; a writer's errors, OSError
-        raise _translated(exc, where, error) from exc
+    except PenstockError:
+        raise
+    except foreign.ClientError as exc:
+        raise _answered(exc, where, error) from exc
+    except foreign.ProfileNotFound as exc:
+        raise ConfigurationError(f"{where}: {exc}") from exc
+    except (foreign.NoCredentialsError, foreign.PartialCredentialsError) as exc:
+        raise error("no credentials found", where=where, hint=_LOG_IN) from exc
+    except (foreign.BotoCoreError, wire, OSError, ValueError) as exc:
+        raise _unanswered(exc, where, error) from exc
 
 
-def error_code(exc: BaseException) -> str:
-    """Return what S3 called it (``"NoSuchBucket"``), else the HTTP status (``"403"``), else ``""``."""
-    found = _CODE.search(str(exc)) or _STATUS.search(str(exc))
-    return found[1] if found else ""
+def code_of(error: BaseException) -> str:
+    """Return S3's name for the error below one of ours (``"NoSuchBucket"``), or its status, or ``""``."""
+    return str(_answer(error).get("Error", {}).get("Code", ""))
 
 
-def _translated(exc: Exception, where: str, error: type[ConnectorError]) -> ConnectorError:
-    text = str(exc)
-    code = error_code(exc)
-    for sign, message, hint, transient in _MEANINGS:
-        if sign == code or (not code and sign in text) or (not sign.isalnum() and sign in text):
-            return error(message, where=where, hint=hint, transient=transient)
-    said = _MESSAGE.search(text)
-    first_line = said[1] if said else text.partition("\n")[0]
-    status = _STATUS.search(text)
-    return error(first_line, where=where, transient=status is not None and status[1].startswith("5"))
+def status_of(error: BaseException) -> int:
+    """Return the HTTP status of the answer below one of our errors; 0 when there was no answer."""
+    return int(_answer(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
-_NO_CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-_REGION = "set AWS_REGION to the bucket's region"
-_ENDPOINT = "is AWS_ENDPOINT_URL right?"
+def retry_after(error: BaseException) -> float | None:
+    """Return how many seconds the store asks to be left alone; None when it says nothing about it."""
+    told = _answer(error).get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after")
+    with contextlib.suppress(TypeError, ValueError):
+        return max(0.0, float(told))
+    return None
 
-# What to look for (a code, a status, or words), what to say, what to do, whether trying again may help.
-_MEANINGS = (
-    ("169.254.169.254", "no credentials found", _NO_CREDENTIALS, False),
-    ("NoSuchBucket", "no such bucket", "create it first; is its name right?", False),
-    ("NoSuchKey", "no such object", "is the key right?", False),
-    ("404", "no such object", "is the key right?", False),
-    ("SignatureDoesNotMatch", "the secret key is wrong", "check AWS_SECRET_ACCESS_KEY", False),
-    ("InvalidAccessKeyId", "unknown access key", "check AWS_ACCESS_KEY_ID", False),
-    ("ExpiredToken", "the credentials have expired", "log in again", False),
-    ("InvalidToken", "the session token is wrong", "check AWS_SESSION_TOKEN", False),
-    ("AccessDenied", "access denied", "these credentials may not do this", False),
-    ("403", "access denied", "these credentials may not do this", False),
-    ("401", "not logged in", _NO_CREDENTIALS, False),
-    ("InvalidBucketName", "not a valid bucket name", "3 to 63 lower-case letters, digits, - and .", False),
-    ("PermanentRedirect", "the bucket is in another region", _REGION, False),
-    ("AuthorizationHeaderMalformed", "the bucket is in another region", _REGION, False),
-    ("301", "the bucket is in another region", _REGION, False),
-    ("SlowDown", "the store is overloaded", "try again later", True),
-    ("QuotaExceeded", "the quota is used up", "", False),
-    ("ConnectionRefused", "connection refused", _ENDPOINT, True),
-    ("dns error", "unknown host", _ENDPOINT, False),
-    ("invalid peer certificate", "the server's certificate is not trusted here", "", False),
-    ("BadScheme", "not an http or https endpoint", _ENDPOINT, False),
-    ("TimedOut", "no answer in time", "", True),
-    ("operation timed out", "no answer in time", "", True),
-)
+
+def _answer(error: BaseException) -> Any:
+    answer = getattr(error.__cause__ if isinstance(error, ConnectorError) else error, "response", None)
+    return answer if isinstance(answer, dict) else {}
+
+
+def _answered(exc: Any, where: str, error: type[ConnectorError]) -> ConnectorError:
+    code, status = code_of(exc), status_of(exc)
+    message = exc.response.get("Error", {}).get("Message", "")
+    known = meaning_of(code, message)
+    if known is not None:
+        return error(known.message, where=where, hint=known.hint, transient=known.transient)
+    transient = (status >= 500 and status != 501) or status == 429 or code in _TRANSIENT_CODES
+    return error(f"{code}: {message}" if message else code, where=where, transient=transient)
+
+
+def _unanswered(exc: BaseException, where: str, error: type[ConnectorError]) -> ConnectorError:
+    for cause in _causes(exc):
+        if isinstance(cause, socket.gaierror):
+            return error("unknown host", where=where, hint=_ENDPOINT)
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            hint = "AWS_CA_BUNDLE may name another authority"
+            return error(
+                f"the server's certificate is not trusted here: {cause.verify_message}", where=where, hint=hint
+            )
+        if isinstance(cause, ConnectionRefusedError):
+            return error("connection refused", where=where, hint=_ENDPOINT, transient=True)
+        if isinstance(cause, TimeoutError):
+            return error("no answer in time", where=where, transient=True)
+        if isinstance(cause, ssl.SSLError):
+            reason = str(getattr(cause, "reason", None) or cause).lower().replace("_", " ")
+            return error(f"TLS: {reason}", where=where, hint=_ENDPOINT)
+        if isinstance(cause, ConnectionError):
+            return error("the store closed the connection", where=where, transient=True)
+    wire = need("urllib3.exceptions", extra="s3", why="reach S3")
+    if isinstance(exc, wire.TimeoutError):
+        return error("no answer in time", where=where, transient=True)
+    if isinstance(exc, wire.ProtocolError):
+        return error("the store closed the connection", where=where, transient=True)
+    return error(str(exc).partition("\n")[0], where=where)
+
+
+def _causes(exc: BaseException) -> Iterator[BaseException]:
+    """Yield ``exc`` and what is below it; urllib3 hands on what went wrong as an argument."""
+    seen: list[BaseException | None] = [exc]
+    for error in seen:
+        if error is not None:
+            yield error
+            below = (error.__cause__, error.__context__, *error.args)
+            seen.extend(inner for inner in below if isinstance(inner, BaseException) and inner not in seen)
+
+
+def is_condition_failed(error: SinkError) -> bool:
+    """Whether the store refused because something is there already, or is being written at this moment."""
+    return status_of(error) == 412 or code_of(error) in {"PreconditionFailed", "ConditionalRequestConflict"}

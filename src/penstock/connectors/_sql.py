@@ -28,7 +28,11 @@ def bare(query: str) -> str:
     return query.strip().rstrip(";").rstrip()
 
 
-def select_statement(request: SourceRequest, quote_column: Callable[[str], str] = quoted) -> str:
+def select_statement(
+    request: SourceRequest,
+    quote_column: Callable[[str], str] = quoted,
+    quote_table: Callable[[str], str] = quoted_path,
+) -> str:
     """Return the SELECT that a request for a query or table means.
 
     ``columns``, ``where`` and ``limit`` narrow a table, or a query as a whole.
@@ -36,6 +40,7 @@ def select_statement(request: SourceRequest, quote_column: Callable[[str], str] 
     Args:
         request: what was asked for.
         quote_column: how this database quotes the name of a column.
+        quote_table: how it quotes that of a table, which may have a schema in front.
 
     Raises:
         ConfigurationError: neither a query nor a table was given.
@@ -48,7 +53,7 @@ def select_statement(request: SourceRequest, quote_column: Callable[[str], str] 
             return query
         source = f"(\n{query}\n) AS query"  # on lines of its own: the query may end in a comment
     elif request.table:
-        source = quoted_path(request.table)
+        source = quote_table(request.table)
     else:
         raise ConfigurationError(f"{request.shown}: say what to read: a table (-t) or a query (-q)")
     columns = "*" if request.columns is None else ", ".join(map(quote_column, request.columns))

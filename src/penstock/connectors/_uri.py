@@ -12,6 +12,7 @@ __all__ = ["local_path", "query_parameters", "redact", "scheme_of"]
 _HIDDEN = "***"
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9.-]*)(?:\+[\w.-]+)?://")
 _AUTHORITY = re.compile(r"(://)([^/?#]*)")
+_NO_PORT = re.compile(r"(?<=[^:\[]):(?!\d*(?:,|$))[^:,\[\]]+(?=,|$)")  # what stands there may be a password
 _SECRET_NAME = re.compile(
     r"pass|pwd|secret|token|signature|credential|api[_-]?key|access[_-]?key|auth|^key$|^sig$", re.IGNORECASE
 )
@@ -47,7 +48,7 @@ def _hide_user_information(uri: str) -> str:
         end = len(uri)  # "bob:1/2@db" is either host and port and a path, or a password with a slash in it
     user_information, at, rest = uri[start:end].rpartition("@")
     if not at:
-        return uri
+        return f"{uri[: match.start(2)]}{_NO_PORT.sub(f':{_HIDDEN}', match[2])}{uri[match.end(2) :]}"
     user, colon, _password = user_information.partition(":")
     if scheme_of(uri) in {"http", "https"}:
         user, colon = _HIDDEN, ""

@@ -13,17 +13,18 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast, final
+from typing import TYPE_CHECKING, final
 from urllib.parse import unquote, urlsplit
 
-from penstock.connectors._descriptors import is_special, reading_descriptor, writing_descriptor
+from penstock.connectors._descriptors import is_special, writing_descriptor
+from penstock.connectors._file_reading import has_wildcards, is_regular, matching, reading_file
 from penstock.connectors._requests import IfExists, SinkRequest, SourceRequest
-from penstock.connectors._stored import StoredSource
+from penstock.connectors._stored import MultiStoredSource, StoredSource
 from penstock.core.cancel import check_cancelled, sleep
-from penstock.errors import AlreadyExists, ConfigurationError, SinkError, SourceError
+from penstock.errors import AlreadyExists, ConfigurationError, SinkError
 from penstock.flow.contracts import Receipt
-from penstock.flow.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from penstock.flow.contracts import ByteReader
@@ -36,10 +37,15 @@ _FIFO_RETRY_SECONDS = 0.02
 _TEMPORARY_SUFFIX = ".penstock-part"
 
 
-def source(request: SourceRequest) -> StoredSource:
-    """Make a source that reads a file: regular, device or FIFO."""
+def source(request: SourceRequest) -> StoredSource | MultiStoredSource:
+    """Make a source that reads a file (regular, device or FIFO), or all that match a pattern (``2024-*.csv``)."""
     path = _path(request.uri)
-    return StoredSource(request, path, lambda: _reading(path, request.shown))
+    if has_wildcards(path):
+        return MultiStoredSource(
+            request, path, lambda: matching(path), lambda name: partial(reading_file, name, shown=name)
+        )
+    opener = partial(reading_file, path, shown=request.shown)
+    return StoredSource(request, path, opener, can_look=lambda: is_regular(path))
 
 
 def sink(request: SinkRequest) -> FileSink:
@@ -57,58 +63,6 @@ def _path(uri: str) -> str:
     if address.netloc not in {"", "localhost"} or not address.path:
         raise ConfigurationError(f"{uri!r} has no path on this machine: write file:///absolute/path")
     return unquote(address.path)
-
-
-# --- reading ----------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _reading(path: str, where: str) -> Iterator[ByteReader]:
-    with _as_source_error(path, where):
-        # Non-blocking, or opening a FIFO would wait, deaf to any cancel, for somebody to write to it.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISDIR(mode):
-            raise SourceError("it is a folder, not a file", where=where)
-        with reading_descriptor(descriptor) as stream:
-            yield cast(BinaryIO, _Translated(stream, path, where))
-    finally:
-        os.close(descriptor)
-
-
-class _Translated:
-    """A stream whose own failures are source errors."""
-
-    def __init__(self, stream: ByteReader, path: str, where: str) -> None:
-        self._stream = stream
-        self._path = path
-        self._where = where
-
-    def read(self, size: int = -1, /) -> bytes:
-        with _as_source_error(self._path, self._where):
-            return self._stream.read(size)
-
-
-@contextmanager
-def _as_source_error(path: str, where: str) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError as exc:
-        raise SourceError("no such file", where=where, hint=_similar_names(Path(path))) from exc
-    except PermissionError as exc:
-        raise SourceError("permission denied", where=where, hint="the user running this may not read it") from exc
-    except OSError as exc:
-        raise SourceError(exc.strerror or str(exc), where=where) from exc
-
-
-def _similar_names(path: Path) -> str:
-    folder = path.parent
-    try:
-        names = [entry.name for entry in folder.iterdir()]
-    except OSError:
-        return f"there is no folder {str(folder)!r}"
-    return did_you_mean(path.name, names, otherwise="is the path right?")
 
 
 # --- writing ----------------------------------------------------------------------------------------------------
@@ -168,6 +122,17 @@ class FileSink:
             mode = self._mode()
         written = self._store_straight(stream) if mode is not None and is_special(mode) else self._store_whole(stream)
         return Receipt(location=self.display_name, bytes_stored=written)
+
+    def remove(self) -> None:
+        """Remove the file that was published; well if it is not there any more.
+
+        Raises:
+            SinkError: it is still there.
+        """
+        with self._as_sink_error():
+            target = self._target()
+            target.unlink(missing_ok=True)
+            _sync_folder(target.parent)
 
     def _store_whole(self, stream: ByteReader) -> int:
         with self._as_sink_error():

@@ -1,46 +1,100 @@
-"""HTTP and HTTPS: read the body of a GET, write the body of one POST or PUT.
+"""HTTP and HTTPS: read the body of a GET, or a list page by page; write the body of one POST or PUT, or of many.
 
-The sink sends one request with a chunked body. If the data fails half-way, or at a cancel, the body is cut: the
+One connection serves a whole copy, where the server lets it.
+
+**Reading** decodes what the path's suffix, ``--source-format`` or the answer's ``Content-Type`` says the body is.
+Options (``--source-option``):
+
+- ``next=link`` follows ``Link: <...>; rel="next"``; ``next=field:meta.next_url`` an address in a field of the page.
+- ``cursor=after:meta.cursor`` puts a field of the page into a parameter of the next address; the last record's id is
+  ``cursor=after:data.-1.id``. Reading ends where there is nothing in the field.
+- ``page=PARAMETER`` counts pages, from 1 or from what the address says; ``offset=PARAMETER`` counts records. Reading
+  ends with a page that has none.
+- ``records=data.items``: where on a page the array of records is; without it, the page is that array.
+- ``page_bytes=16MiB``: the largest page. ``other_servers=true`` lets pages lead to another server.
+- ``accept_encoding=gzip`` (or ``zstd``) lets the server compress. ``retries=3``: how often a page, or the first answer
+  of a long body, is asked for again when the connection is lost or the server says 429, 502, 503 or 504.
+
+**Writing** sends one request with a chunked body. If the data fails half-way, or at a cancel, the body is cut: the
 connection is reset without the terminating chunk, so no server can take the beginning for the whole. If the server
 answers before the body has ended (413, say), reading the source stops at once, and the answer is the error.
+Options (``--destination-option``):
+
+- ``request_size=1MiB`` sends many requests of whole records instead: NDJSON, CSV (each with the header) or JSON. See
+  :mod:`penstock.connectors._http_batches` for what that means when something fails. ``retries=5``: how often each is
+  sent again when the connection is lost or the server says 429 or 5xx.
+
+**Both** take ``header.X-Name=value`` for a header of any name, and ``token_env=VARIABLE`` for a bearer token that an
+environment variable holds. Both are for the server of the address: no redirect and no next page takes them elsewhere.
 """
 
 from __future__ import annotations
 
-import http.client
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO, cast, final
-from urllib.parse import urljoin, urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from penstock.connectors._http_connection import Connection, Endpoint, connected, excerpt
-from penstock.connectors._http_watch import AnswerWatch
-from penstock.connectors._requests import SinkRequest, SourceRequest
-from penstock.connectors._stored import StoredSource
-from penstock.errors import ConfigurationError, ConnectorError, SinkError, SourceError
-from penstock.flow.contracts import Receipt
+from penstock.connectors._http_batches import HttpBatchSink
+from penstock.connectors._http_body import ENCODINGS
+from penstock.connectors._http_endpoint import Endpoint
+from penstock.connectors._http_options import check_names, flag, private_headers, text_option, whole_number
+from penstock.connectors._http_paged import PagedSource
+from penstock.connectors._http_pages import Listing
+from penstock.connectors._http_paging import PAGING_OPTIONS, field_path, paging_of
+from penstock.connectors._http_sink import HttpSink
+from penstock.connectors._http_source import HttpSource, Reading
+from penstock.connectors._request_bodies import CUTTERS
+from penstock.errors import ConfigurationError
+from penstock.flow.units import parse_size
 
 if TYPE_CHECKING:
-    from penstock.flow.contracts import ByteReader
+    from penstock.connectors._requests import SinkRequest, SourceRequest
 
-__all__ = ["HttpSink", "sink", "source"]
+__all__ = ["HttpBatchSink", "HttpSink", "HttpSource", "PagedSource", "sink", "source"]
 
-_CHUNK_BYTES = 256 << 10
-_MOST_REDIRECTS = 5
 _METHODS = ("POST", "PUT")
-_USER_AGENT = "penstock"
-_EARLY_ANSWER_SECONDS = 5.0
+_READING_RETRIES = 3
+_SENDING_RETRIES = 5
+_BATCHES_IN_A_PAGE = 4  # that is an eighth of max_memory; the page and its records as lines are held at once
+_NOT_CUT = ("header=", "quote=")  # of CSV: without a first line that can be repeated, with another mark around text
+_PAGE_ONLY = ("records", "page_bytes", "other_servers")
 
 
-def source(request: SourceRequest) -> StoredSource:
-    """Make a source that reads the body of a GET."""
-    endpoint = Endpoint.of(request.uri)
-    return StoredSource(request, urlsplit(request.uri).path, lambda: _reading(endpoint))
+def source(request: SourceRequest) -> HttpSource | PagedSource:
+    """Make a source that reads the body of a GET, or page by page where the options say how.
+
+    Raises:
+        ConfigurationError: the address or an option makes no sense.
+    """
+    check_names(request, [*PAGING_OPTIONS, *_PAGE_ONLY, "retries", "accept_encoding"])
+    endpoint = Endpoint.of(request.uri).with_headers(private_headers(request))
+    retries = whole_number(request, "retries", _READING_RETRIES)
+    accept_encoding = text_option(request, "accept_encoding", ENCODINGS) or "identity"
+    paging = paging_of(request)
+    if paging is None:
+        _refuse_page_options(request)
+        return HttpSource(request, Reading(endpoint, retries, accept_encoding), urlsplit(request.uri).path)
+    records = text_option(request, "records")
+    page_bytes = text_option(request, "page_bytes")
+    listing = Listing(
+        endpoint,
+        paging,
+        records=() if records is None else field_path(records),
+        retries=retries,
+        page_bytes=request.batch_bytes * _BATCHES_IN_A_PAGE if page_bytes is None else _size(request, "page_bytes"),
+        elsewhere=flag(request, "other_servers"),
+        accept_encoding=accept_encoding,
+        formats=request.formats,
+    )
+    return PagedSource(request, listing)
 
 
-def sink(request: SinkRequest) -> HttpSink:
-    """Make a sink that sends one request."""
+def sink(request: SinkRequest) -> HttpSink | HttpBatchSink:
+    """Make a sink that sends one request, or many where ``request_size`` says how large.
+
+    Raises:
+        ConfigurationError: the address or an option makes no sense.
+    """
+    check_names(request, ["request_size", "retries"])
     method = (request.method or "POST").upper()
     if method not in _METHODS:
         raise ConfigurationError(f"{request.shown}: method is {method!r}; it may be {' or '.join(_METHODS)}")
@@ -48,181 +102,39 @@ def sink(request: SinkRequest) -> HttpSink:
         raise ConfigurationError(
             f"{request.shown}: over HTTP nobody can tell whether it exists, so nothing can be skipped"
         )
-    return HttpSink(
-        Endpoint.of(request.uri), method=method, media_type=request.media_type, compression=request.compression
+    endpoint = Endpoint.of(request.uri).with_headers(private_headers(request))
+    if request.options.get("request_size") is not None:
+        return _batch_sink(request, endpoint, method)
+    if request.options.get("retries") is not None:
+        raise ConfigurationError(
+            f"{request.shown}: retries need request_size: a body that is made while it is sent can not be sent again"
+        )
+    return HttpSink(endpoint, method=method, media_type=request.media_type, compression=request.compression)
+
+
+def _batch_sink(request: SinkRequest, endpoint: Endpoint, method: str) -> HttpBatchSink:
+    if request.compression is not None:
+        raise ConfigurationError(f"{request.shown}: request_size needs --compression none: it cuts between records")
+    if request.format_name not in CUTTERS or any(option in request.dialect for option in _NOT_CUT):
+        known, named = ", ".join(CUTTERS), request.dialect or request.format_name
+        raise ConfigurationError(f"{request.shown}: {named} can not be cut into requests; {known} as usual can")
+    return HttpBatchSink(
+        endpoint,
+        method=method,
+        media_type=request.media_type,
+        format_name=request.format_name,
+        request_bytes=_size(request, "request_size"),
+        retries=whole_number(request, "retries", _SENDING_RETRIES),
     )
 
 
-# --- reading ----------------------------------------------------------------------------------------------------
+def _refuse_page_options(request: SourceRequest) -> None:
+    for name in _PAGE_ONLY:
+        if request.options.get(name) is not None:
+            ways = ", ".join(PAGING_OPTIONS)
+            raise ConfigurationError(f"{request.shown}: {name} is for pages; say how to find the next one: {ways}")
 
 
-@contextmanager
-def _reading(endpoint: Endpoint, redirects_left: int = _MOST_REDIRECTS) -> Iterator[ByteReader]:
-    with connected(endpoint, SourceError) as connection:
-        connection.send_head("GET", {"Accept-Encoding": "identity", "User-Agent": _USER_AGENT})
-        response = connection.answer()
-        elsewhere = _redirected(endpoint, response)
-        if elsewhere is None:
-            _check_answer(connection, response)
-            yield cast(BinaryIO, _Body(connection, response))
-            return
-    if not redirects_left:
-        raise SourceError("redirected too often", where=endpoint.where)
-    with _reading(elsewhere, redirects_left - 1) as stream:
-        yield stream
-
-
-def _redirected(endpoint: Endpoint, response: http.client.HTTPResponse) -> Endpoint | None:
-    location = response.getheader("Location")
-    if response.status not in {301, 302, 303, 307, 308} or location is None:
-        return None
-    elsewhere = Endpoint.of(urljoin(f"{endpoint.scheme}://{endpoint.host}:{endpoint.port}{endpoint.target}", location))
-    if endpoint.scheme == "https" and elsewhere.scheme != "https":
-        raise SourceError(f"redirected to {elsewhere.where}, which is not encrypted", where=endpoint.where)
-    return elsewhere  # without the authorization, which was for the first server
-
-
-def _check_answer(connection: Connection, response: http.client.HTTPResponse) -> None:
-    if response.status != http.client.OK:
-        raise _refused(connection, response, SourceError, "")
-    encoding = response.getheader("Content-Encoding", "identity")
-    if encoding != "identity":
-        raise SourceError(f"the answer is {encoding}-encoded, which was not asked for", where=connection.endpoint.where)
-    if response.length is None and not response.chunked:
-        raise SourceError(
-            "the answer has neither a length nor chunks, so a cut would look like its end",
-            where=connection.endpoint.where,
-            hint="fetch it to a file first",
-        )
-
-
-class _Body:
-    """The body of an answer, which ends only where the server said it would."""
-
-    def __init__(self, connection: Connection, response: http.client.HTTPResponse) -> None:
-        self._connection = connection
-        self._response = response
-
-    def read(self, size: int = -1, /) -> bytes:
-        data = self._connection.read(self._response, size)
-        if not data and size and self._response.length:
-            raise SourceError(
-                f"the server closed the connection {self._response.length} bytes before the end",
-                where=self._connection.endpoint.where,
-                transient=True,
-            )
-        return data
-
-
-# --- writing ----------------------------------------------------------------------------------------------------
-
-
-@final
-class HttpSink:
-    """Sends one request. Use through :func:`penstock.connectors.open_sink`."""
-
-    def __init__(self, endpoint: Endpoint, *, method: str, media_type: str, compression: str | None) -> None:
-        self.display_name = endpoint.where
-        self._endpoint = endpoint
-        self._method = method
-        self._headers = {
-            "User-Agent": _USER_AGENT,
-            "Content-Type": media_type,
-            "Transfer-Encoding": "chunked",
-            "Idempotency-Key": str(uuid.uuid4()),
-        }
-        if compression is not None:
-            self._headers["Content-Encoding"] = compression
-
-    def check(self) -> bool:
-        """Connect and disconnect; True when that works. No request is sent: there is none that means "would you".
-
-        Raises:
-            SinkError: unknown host, refused connection, certificate not trusted.
-        """
-        with connected(self._endpoint, SinkError):
-            return True
-
-    def store(self, stream: ByteReader) -> Receipt:
-        """Send ``stream`` to its end and wait for the answer.
-
-        Blocks while the server does not take more, and until it answers; a cancel interrupts both. When anything
-        fails, the body is cut. An answer before the end is noticed at once, also while ``stream`` has nothing to
-        give (if it has ``read1``, as pipes do).
-
-        Raises:
-            SinkError: the server is gone, answered before the end, or with anything but success.
-        """
-        with connected(self._endpoint, SinkError) as connection:
-            connection.send_head(self._method, self._headers)
-            sent = self._send_body(connection, stream)
-            response = connection.answer()
-            if not 200 <= response.status < 300:
-                raise _refused(connection, response, SinkError, f" to all {sent} bytes")
-            return self._receipt(sent, response, excerpt(connection, response))
-
-    def _send_body(self, connection: Connection, stream: ByteReader) -> int:
-        sent = 0
-        with AnswerWatch(connection) as watch:
-            while chunk := watch.read(stream, _CHUNK_BYTES):
-                connection.send(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-                if connection.is_answered:
-                    break
-                sent += len(chunk)
-        if connection.is_answered:
-            raise self._answered_early(connection, sent)
-        connection.send(b"0\r\n\r\n")
-        return sent
-
-    def _answered_early(self, connection: Connection, sent: int) -> ConnectorError:
-        """Read why the server does not take the rest; it may have closed without a word."""
-        connection.socket.settimeout(_EARLY_ANSWER_SECONDS)
-        try:
-            response = connection.answer()
-        except SinkError as exc:
-            if not exc.transient:
-                return exc  # what it said is not HTTP
-            return SinkError(
-                f"the server closed the connection after {sent} bytes", where=self.display_name, transient=True
-            )
-        return _refused(connection, response, SinkError, f" after {sent} bytes, before the end of the data")
-
-    def _receipt(self, sent: int, response: http.client.HTTPResponse, answer: str) -> Receipt:
-        details = {
-            "status": response.status,
-            "idempotency_key": self._headers["Idempotency-Key"],
-            "answer": answer,
-        }
-        return Receipt(location=self.display_name, bytes_stored=sent, details=details)
-
-
-def _refused(
-    connection: Connection, response: http.client.HTTPResponse, error: type[ConnectorError], when: str
-) -> ConnectorError:
-    status = response.status
-    said = excerpt(connection, response)
-    location = response.getheader("Location")
-    hint = f"it is now at {location}" if location and 300 <= status < 400 else _hint(status)
-    message = f"the server answered {status} {response.reason}{when}" + (f": {said}" if said else "")
-    return error(message, where=connection.endpoint.where, hint=hint, transient=status in {408, 429} or status >= 500)
-
-
-def _hint(status: int) -> str:
-    if status >= 500:
-        return "the server failed; try again later"
-    return _HINTS.get(status, "")
-
-
-_HINTS = {
-    400: "it does not take this data; are format and address right?",
-    401: "user name and password go into the address: https://user:password@host/",
-    403: "these credentials may not do this",
-    404: "is the path right?",
-    405: "it may want another method: POST or PUT",
-    408: "the data came too slowly for it",
-    409: "it has this already",
-    411: "it does not take a body of unknown length",
-    413: "it limits the size of a body",
-    415: "it does not take this format; try another",
-    429: "it wants fewer requests; try again later",
-}
+def _size(request: SourceRequest | SinkRequest, name: str) -> int:
+    value = request.options[name]
+    return parse_size(value if isinstance(value, int) else str(value), name=name)

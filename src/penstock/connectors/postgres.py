@@ -1,40 +1,49 @@
-"""PostgreSQL, for reading, by COPY.
+"""PostgreSQL, for reading and for loading, by COPY.
 
 ``postgresql://user@host:port/database``; what is left out comes from where libpq always takes it: ``PG*`` variables,
-``~/.pgpass``, service files. The transaction is read-only. Rows never become Python objects: a copy to CSV passes the
-server's own bytes on, other formats parse those bytes into Arrow. :mod:`penstock.connectors._postgres_types` has the
-types, and what few columns the server rewrites first.
+``~/.pgpass``, service files. Rows never become Python objects, in neither direction.
 
-However reading ends, nothing keeps running: leaving the block cancels the query and waits until the server says so.
+**Reading** runs one COPY in a read-only transaction, so all rows are of one snapshot. A copy to CSV passes the server's
+own bytes on, other formats parse those bytes into Arrow. :mod:`penstock.connectors._postgres_types` has the types, and
+what few columns the server rewrites first. libpq holds a row whole, so one may be ``max_row_bytes`` long and no longer.
+
+**Loading** runs COPYs in one transaction; :mod:`penstock.connectors._postgres_sink` has the rules.
+
+However either ends, nothing keeps running: leaving cancels the statement and waits until the server says so.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, BinaryIO, cast, final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
 
-from penstock._extras import need
-from penstock.connectors import _postgres_errors
+from penstock.connectors import _postgres_describe
 from penstock.connectors._batches import Batches
-from penstock.connectors._libpq import Connection, LostConnection, ServerError, connected
+from penstock.connectors._libpq import Connection, RowTooLong, ServerError, connected
 from penstock.connectors._located import located
+from penstock.connectors._postgres_address import parsed_address
+from penstock.connectors._postgres_decode import BLOCK_PREFIX, BatchDecoder, row_bytes
+from penstock.connectors._postgres_errors import UNDEFINED_TABLE, Seam
+from penstock.connectors._postgres_sink import PostgresSink
 from penstock.connectors._postgres_types import Column, arrow_schema, projection, type_query
-from penstock.connectors._requests import SourceRequest
+from penstock.connectors._requests import SinkRequest, SourceRequest
 from penstock.connectors._sql import bare, select_statement
-from penstock.errors import ConfigurationError, SourceError
+from penstock.errors import BudgetExceeded, SourceError
 from penstock.flow.contracts import BatchStream
+from penstock.flow.description import Description
 from penstock.flow.suggest import did_you_mean
+from penstock.flow.units import format_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["PostgresSource", "source"]
+__all__ = ["TAKES_TABLES", "PostgresSource", "sink", "source"]
 
-_CONNECT_SECONDS = 10.0
+TAKES_TABLES = True
+
 _MOST_NAMES_SHOWN = 10
-_ESCAPING = "write characters like @ : / # % in a password as %40 %3A %2F %23 %25"
 # What the text of values depends on, and what a server or user may have set otherwise.
 _SETTINGS = (
     "BEGIN READ ONLY; SET LOCAL timezone TO 'UTC'; SET LOCAL datestyle TO 'ISO'; "
@@ -50,8 +59,31 @@ _TABLES = (
 
 def source(request: SourceRequest) -> PostgresSource:
     """Make a source that reads a table or a query."""
-    request.refuse("format", "compression", because="a database has rows, not stored bytes")
+    request.refuse("format", "format_options", "compression", because="a database has rows, not stored bytes")
+    request.check_options()
     return PostgresSource(request)
+
+
+def sink(request: SinkRequest) -> PostgresSink:
+    """Make a sink that loads a table."""
+    request.refuse_method()
+    request.check_options()
+    return PostgresSink(request)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A statement that is ready to run.
+
+    Attributes:
+        connection: in a transaction.
+        columns: of the statement.
+        nested: OIDs of those of its types that are arrays or composite.
+    """
+
+    connection: Connection
+    columns: list[Column]
+    nested: frozenset[int]
 
 
 @final
@@ -63,118 +95,139 @@ class PostgresSource:
     def __init__(self, request: SourceRequest) -> None:
         self.display_name = request.shown if request.table is None else f"{request.shown} {request.table}"
         self.rows_read: int | None = None
-        self._formats = request.formats
+        self._request = request
         self._statement = bare(select_statement(request))
-        self._conninfo, self._connect_seconds = _conninfo(request.uri, request.shown)
+        self._address = parsed_address(request.uri, request.shown)
+        self._seam = Seam(self.display_name, SourceError)
 
     @contextmanager
     def open_bytes(self, format_name: str) -> Iterator[Iterator[bytes]]:
         """Run the SELECT as ``COPY ... (FORMAT csv, HEADER)`` and give the server's bytes."""
         assert format_name in self.byte_formats
-        with self._opened() as (connection, statement, _columns):
-            yield self._chunks(connection, statement)
+        with self._opened() as reading:
+            yield self._lines(reading)
 
     @contextmanager
     def open_batches(self) -> Iterator[BatchStream]:
         """Run the SELECT as a COPY and give its rows as Arrow batches."""
-        with self._opened() as (connection, statement, columns), ExitStack() as stack:
-            stream = _Stream(self._chunks(connection, statement))
-            with located(self.display_name):
-                decoding = self._formats.format_by_name("csv").decode(cast(BinaryIO, stream), arrow_schema(columns))
-                batches = stack.enter_context(decoding)
-            yield Batches(batches.schema, self._located(batches))
+        with self._opened() as reading:
+            schema = self._schema(reading)
+            yield Batches(schema, self._batches(reading, schema))
+
+    def describe(self, format_name: str | None) -> Description:
+        """Connect, have the server parse and plan the SELECT, and disconnect. Nothing of it is run."""
+        with self._opened() as reading, self._seam.translating():
+            return _postgres_describe.described(
+                reading.connection,
+                self._statement,
+                reading.columns,
+                nested=reading.nested,
+                schema=None if format_name in self.byte_formats else self._schema(reading),
+                request=self._request,
+            )
+
+    # --- reading ------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _opened(self) -> Iterator[tuple[Connection, str, list[Column]]]:
+    def _opened(self) -> Iterator[_Reading]:
         with ExitStack() as stack:
-            with self._translating():
-                connection = stack.enter_context(connected(self._conninfo, timeout_seconds=self._connect_seconds))
+            with self._seam.translating():
+                connecting = connected(self._address.conninfo, timeout_seconds=self._address.connect_seconds)
+                connection = stack.enter_context(connecting)
                 connection.execute(_SETTINGS)
-            columns = self._described(connection)
-            with self._translating():
-                statement = projection(self._statement, columns, _nested_types(connection, columns))
-            yield connection, statement, columns
+            columns = self._columns(connection)
+            with self._seam.translating():
+                nested = _nested_types(connection, columns)
+            yield _Reading(connection, columns, nested)
 
-    def _described(self, connection: Connection) -> list[Column]:
+    def _columns(self, connection: Connection) -> list[Column]:
         try:
-            with self._lost_translated():
+            with self._seam.lost_translated():
                 result = connection.describe(self._statement)
+                if not result.nfields and not _has_rows(connection, self._statement):
+                    raise SourceError("the query returns no columns", where=self.display_name, hint="use a SELECT")
         except ServerError as exc:
             raise self._refused(connection, exc) from exc
-        if not result.nfields:
-            raise SourceError("the query returns no columns", where=self.display_name, hint="use a SELECT")
         return [
             Column((result.fname(index) or b"").decode(), result.ftype(index), result.fmod(index))
             for index in range(result.nfields)
         ]
 
-    def _chunks(self, connection: Connection, statement: str) -> Iterator[bytes]:
-        lines = -1  # the header is one
-        chunks = connection.copy_out(f"COPY (\n{statement}\n) TO STDOUT (FORMAT csv, HEADER)")
+    def _schema(self, reading: _Reading) -> pa.Schema:
+        return arrow_schema(reading.columns, text_where_lossy=self._request.on_type_loss == "text")
+
+    def _lines(self, reading: _Reading) -> Iterator[bytes]:
+        """Yield the server's CSV, counting rows. Without columns there is nothing to write of a row."""
+        rows = -1  # the header is one
+        for chunk, more in self._copied(reading, "base64", "FORMAT csv, HEADER"):
+            rows += more
+            self.rows_read = rows
+            if reading.columns:
+                yield bytes(chunk)
+
+    def _batches(self, reading: _Reading, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        decoder = BatchDecoder(schema, self._request.on_type_loss, self._request.losses)
+        half = self._request.batch_bytes // 2  # a row takes its text, at most, and what it takes at least
+        most_rows = max(1, half // row_bytes(schema))
+        self.rows_read = rows = 0
+        blocks = self._copied(reading, "hex", "FORMAT csv", chunk_bytes=half, most_rows=most_rows, prefix=BLOCK_PREFIX)
+        for block, more in blocks:
+            with located(self.display_name):
+                batch = decoder.batch(block, more, rows)
+            del block
+            rows += more
+            self.rows_read = rows
+            yield batch
+
+    def _copied(
+        self, reading: _Reading, bytes_as: str, options: str, **chunking: object
+    ) -> Iterator[tuple[bytearray, int]]:
+        statement = projection(self._statement, reading.columns, reading.nested, bytes_as=bytes_as)
+        chunks = reading.connection.copy_out(
+            f"COPY (\n{statement}\n) TO STDOUT ({options})",
+            most_row_bytes=self._request.max_row_bytes,
+            **chunking,  # type: ignore[arg-type]  # as copy_out has them
+        )
         while True:
-            with self._translating():
-                chunk = next(chunks, None)
+            try:
+                with self._seam.translating():
+                    chunk = next(chunks, None)
+            except RowTooLong as exc:
+                raise self._too_long(exc.rows_before + ("HEADER" not in options), reading.columns) from exc
             if chunk is None:
                 return
-            lines += chunk[1]
-            self.rows_read = lines
-            yield chunk[0]
+            yield chunk
+            del chunk
 
-    def _located(self, batches: BatchStream) -> Iterator[pa.RecordBatch]:
-        with located(self.display_name, hint="make it text in the query: column::text"):
-            yield from batches
+    # --- errors -------------------------------------------------------------------------------------------------
 
-    # --- errors: the one seam -----------------------------------------------------------------------------------
+    def _too_long(self, row: int, columns: list[Column]) -> BudgetExceeded:
+        assert self._request.max_row_bytes is not None
+        limit = format_bytes(self._request.max_row_bytes)
+        wide = [repr(column.name) for column in columns if column.may_be_long]
+        where = f", in {' or '.join(wide)}" if 0 < len(wide) <= _MOST_NAMES_SHOWN else ""
+        return BudgetExceeded(
+            f"{self.display_name}: row {row} is longer than {limit}, all the memory there is{where} "
+            "(raise max_memory, or leave the column out)"
+        )
 
-    @contextmanager
-    def _translating(self) -> Iterator[None]:
-        try:
-            with self._lost_translated():
-                yield
-        except ServerError as exc:
-            raise _postgres_errors.of_statement(exc, self.display_name) from exc
-
-    @contextmanager
-    def _lost_translated(self) -> Iterator[None]:
-        try:
-            yield
-        except LostConnection as exc:
-            raise _postgres_errors.of_connection(exc, self.display_name) from exc
-
-    def _refused(self, connection: Connection, exc: ServerError) -> SourceError:
+    def _refused(self, connection: Connection, exc: ServerError) -> Exception:
         similar = ""
-        if exc.sqlstate == _postgres_errors.UNDEFINED_TABLE:
-            with self._translating():
+        if exc.sqlstate == UNDEFINED_TABLE:
+            with self._seam.translating():
                 similar = _similar_tables(connection, str(exc))
-        return _postgres_errors.of_statement(exc, self.display_name, similar=similar)
+        return self._seam.refused(exc, hint=similar)
 
 
-def _conninfo(uri: str, shown: str) -> tuple[str, float]:
-    """Return libpq's connection string and the time to connect in.
-
-    Raises:
-        ConfigurationError: libpq does not understand the address.
-    """
-    psycopg = need("psycopg", extra="postgres", why="read PostgreSQL")
-    need("psycopg.conninfo", extra="postgres", why="read PostgreSQL")
-    _scheme, _, rest = uri.partition("://")
+def _has_rows(connection: Connection, statement: str) -> bool:
+    """Whether a statement without columns is a SELECT without any, which has rows all the same."""
     try:
-        parameters = psycopg.conninfo.conninfo_to_dict(f"postgresql://{rest}")
-    except psycopg.Error:
-        # Not chained: libpq's message repeats what may be the password.
-        raise ConfigurationError(f"{shown}: not a well-formed PostgreSQL address; {_ESCAPING}") from None
-    seconds = parameters.get("connect_timeout") or os.environ.get("PGCONNECT_TIMEOUT") or _CONNECT_SECONDS
-    if "PGAPPNAME" in os.environ:
-        parameters.setdefault("application_name", os.environ["PGAPPNAME"])
-    if not str(parameters.get("port", "0")).replace(",", "").isdecimal():
-        raise ConfigurationError(f"{shown}: the port is not a number; {_ESCAPING}")  # what is there may be a password
-    try:
-        limit = float(seconds)
-    except ValueError:
-        raise ConfigurationError(f"{shown}: connect_timeout is not a number of seconds") from None
-    # libpq: zero, negative: wait for ever. Nothing here does.
-    given = {"application_name": "penstock", **parameters, "client_encoding": "UTF8"}
-    return psycopg.conninfo.make_conninfo(**given), limit if limit > 0 else _CONNECT_SECONDS
+        connection.execute("SAVEPOINT looking")
+        connection.describe(f"SELECT FROM (\n{statement}\n) AS query")
+    except ServerError:
+        connection.execute("ROLLBACK TO looking")
+        return False
+    return True
 
 
 def _nested_types(connection: Connection, columns: list[Column]) -> frozenset[int]:
@@ -194,21 +247,3 @@ def _similar_tables(connection: Connection, message: str) -> str:
     missing = message.partition('"')[2].rpartition('"')[0]
     more = ", ..." if len(names) > _MOST_NAMES_SHOWN else ""
     return did_you_mean(missing, names, otherwise=f"there are {', '.join(names[:_MOST_NAMES_SHOWN])}{more}")
-
-
-class _Stream:
-    """A reader of chunks: ``read(n)`` fills."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = b""
-
-    def read(self, size: int, /) -> bytes:
-        parts = [self._rest]
-        missing = size - len(self._rest)
-        while missing > 0 and (chunk := next(self._chunks, b"")):
-            parts.append(chunk)
-            missing -= len(chunk)
-        joined = b"".join(parts)
-        self._rest = joined[size:]
-        return joined[:size]

@@ -26,7 +26,7 @@ _OUTPUT = "standard output"
 
 def source(request: SourceRequest) -> StoredSource:
     """Make a source that reads standard input, to its end."""
-    return StoredSource(request, "", _reading)
+    return StoredSource(request, "", lambda _seekable: _reading(), can_look=lambda: False)
 
 
 def sink(request: SinkRequest) -> StandardOutput:

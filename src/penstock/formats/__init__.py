@@ -8,7 +8,6 @@ caller lends it to sources of stored bytes as it is.
 from __future__ import annotations
 
 import importlib
-import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +15,8 @@ from urllib.parse import urlsplit
 
 from penstock.errors import ConfigurationError
 from penstock.flow.suggest import did_you_mean
-from penstock.formats.compression import compress, compression_names, decompressing
+from penstock.formats._options import OptionError, converted
+from penstock.formats.compression import compress, compression_names, decompressing, split_compression
 
 if TYPE_CHECKING:
     from penstock.flow.contracts import Format
@@ -29,6 +29,7 @@ __all__ = [
     "format_names",
     "infer",
     "register_format",
+    "split_compression",
 ]
 
 
@@ -41,7 +42,6 @@ class _Entry:
 
 _FORMATS: dict[str, _Entry] = {}
 _NO_OPTIONS: Mapping[str, object] = {}
-_NOT_OPTIONS = frozenset({"name", "media_type"})  # what a format is called, which is not for a user to choose
 _COMPRESSION_SUFFIXES = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 
 
@@ -51,7 +51,9 @@ def register_format(name: str, module: str, factory: str, suffixes: Iterable[str
     Args:
         name: lower case, such as ``"csv"``. An earlier format of that name is replaced.
         module: imported when the format is first asked for.
-        factory: called without arguments, returns the :class:`~penstock.flow.contracts.Format`.
+        factory: called without arguments, or with options by name, returns the
+            :class:`~penstock.flow.contracts.Format`. Its annotations say what the options are: see
+            :mod:`penstock.formats._options`.
         suffixes: with their dot, such as ``".csv"``.
     """
     _FORMATS[name] = _Entry(module, factory, tuple(suffixes))
@@ -67,22 +69,21 @@ def format_by_name(name: str, options: Mapping[str, object] = _NO_OPTIONS, /) ->
 
     Args:
         name: as in ``format_names()``.
-        options: arguments of its factory by name, such as ``{"delimiter": ";"}`` for CSV; the rest is as by default.
+        options: by name, such as ``{"delimiter": ";"}`` for CSV, as text or as what they are; see docs/formats.md.
+            The rest is as by default.
 
     Raises:
-        ConfigurationError: there is none, or it has no such option; says which one may have been meant.
+        ConfigurationError: there is none, or it has no such option, or that does not take the value.
     """
     entry = _FORMATS.get(name)
     if entry is None:
         hint = did_you_mean(name, _FORMATS, otherwise=f"known are {', '.join(_FORMATS)}")
         raise ConfigurationError(f"unknown format {name!r}: {hint}")
     factory = getattr(importlib.import_module(entry.module), entry.factory)
-    known = [parameter for parameter in inspect.signature(factory).parameters if parameter not in _NOT_OPTIONS]
-    for option in options:
-        if option not in known:
-            hint = did_you_mean(option, known, otherwise=f"it has {', '.join(known)}" if known else "it has none")
-            raise ConfigurationError(f"the format {name!r} has no option {option!r}: {hint}")
-    made: Format = factory(**options)
+    try:
+        made: Format = factory(**converted(name, factory, options))
+    except OptionError as exc:
+        raise ConfigurationError(f"the format {name!r} can not have {exc}") from exc
     return made
 
 
@@ -101,6 +102,10 @@ def infer(path: str) -> tuple[str | None, str | None]:
 
 
 register_format("csv", "penstock.formats.csv", "Csv", [".csv"])
-register_format("tsv", "penstock.formats.csv", "tab_separated", [".tsv", ".tab"])
+register_format("tsv", "penstock.formats.csv", "Tsv", [".tsv", ".tab"])
 register_format("ndjson", "penstock.formats.ndjson", "Ndjson", [".ndjson", ".jsonl"])
 register_format("jsonl", "penstock.formats.ndjson", "Ndjson")  # what others call it
+register_format("json", "penstock.formats.json", "Json", [".json"])
+register_format("parquet", "penstock.formats.parquet", "Parquet", [".parquet", ".pq"])
+register_format("arrow", "penstock.formats.arrow", "ArrowFile", [".arrow", ".feather", ".ipc"])
+register_format("arrows", "penstock.formats.arrow", "ArrowStream", [".arrows"])

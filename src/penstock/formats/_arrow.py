@@ -6,7 +6,16 @@ from typing import Any
 
 from penstock._extras import need
 
-__all__ = ["ArrowType", "Column", "arro3_io", "pyarrow", "pyarrow_compute", "pyarrow_csv", "pyarrow_json"]
+__all__ = [
+    "ArrowType",
+    "Column",
+    "arro3_io",
+    "pyarrow",
+    "pyarrow_compute",
+    "pyarrow_csv",
+    "pyarrow_json",
+    "pyarrow_parquet",
+]
 
 # pyarrow has no types of its own, and its stubs lack half of what arrays and types can do.
 Column = Any
@@ -33,6 +42,11 @@ def pyarrow_csv() -> Any:
 def pyarrow_json() -> Any:
     """Return ``pyarrow.json``."""
     return _module("pyarrow.json", "read NDJSON")
+
+
+def pyarrow_parquet() -> Any:
+    """Return ``pyarrow.parquet``."""
+    return _module("pyarrow.parquet", "read and write Parquet")
 
 
 def arro3_io() -> Any:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["BLOCK_BYTES", "MAX_RECORD_BYTES", "last_newline", "whole_records"]
 
 BLOCK_BYTES = 1 << 20
-MAX_RECORD_BYTES = 64 << 20
+MAX_RECORD_BYTES = 128 << 20  # a value of 64 MiB as base64, and what stands beside it
 
 
 def whole_records(

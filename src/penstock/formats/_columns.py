@@ -7,18 +7,17 @@ their usual form, and, for CSV, nested values to JSON. The plan is made once per
 from __future__ import annotations
 
 import base64
-import io
-import uuid
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from penstock.errors import ConfigurationError, SourceError
-from penstock.formats._arrow import ArrowType, Column, arro3_io, pyarrow
+from penstock.formats._arrow import ArrowType, Column, pyarrow
+from penstock.formats._as_text import base64_text, json_text, uuid_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Converter", "apply", "for_csv", "for_ndjson", "from_base64", "is_bytes"]
+__all__ = ["Converter", "apply", "for_csv", "for_ndjson", "from_base64", "is_bytes", "is_text", "translated"]
 
 Converter = Callable[[Column], Column]
 
@@ -77,21 +76,21 @@ def _csv_converter(kind: ArrowType) -> Converter | None:
     if types.is_dictionary(kind):
         return _chain(_decoded_dictionary, _csv_converter(kind.value_type))
     if is_bytes(kind):
-        return _base64_text
+        return base64_text
     if types.is_nested(kind) or types.is_duration(kind) or types.is_interval(kind):
-        return _json_text
+        return json_text
     return _as_string if types.is_string_view(kind) else None
 
 
 def _ndjson_converter(kind: ArrowType) -> Converter | None:
     if isinstance(kind, pyarrow().BaseExtensionType):
         return _extension_converter(kind, _ndjson_converter)
-    return _base64_text if is_bytes(kind) else None
+    return base64_text if is_bytes(kind) else None
 
 
 def _extension_converter(kind: ArrowType, inner: Callable[[ArrowType], Converter | None]) -> Converter:
     if kind.extension_name == "arrow.uuid":
-        return _uuid_text
+        return uuid_text
     return _chain(lambda column: column.storage, inner(kind.storage_type))
 
 
@@ -107,6 +106,23 @@ def is_bytes(kind: ArrowType) -> bool:
         or types.is_large_binary(kind)
         or types.is_binary_view(kind)
         or types.is_fixed_size_binary(kind)
+    )
+
+
+def is_text(kind: ArrowType) -> bool:
+    """Whether values of this type are strings with offsets, as CSV writers take them."""
+    types = pyarrow().types
+    return bool(types.is_string(kind) or types.is_large_string(kind))
+
+
+def translated(column: Column, table: bytes) -> Column:
+    """Return a column of text with every ASCII character replaced as ``table`` (of ``bytes.maketrans``) says."""
+    validity, offsets, data = column.buffers()
+    if data is None:
+        return column
+    replaced = pyarrow().py_buffer(data.to_pybytes().translate(table))
+    return pyarrow().Array.from_buffers(
+        column.type, len(column), [validity, offsets, replaced], column.null_count, column.offset
     )
 
 
@@ -128,25 +144,3 @@ def _decoded_dictionary(column: Column) -> Column:
 
 def _as_string(column: Column) -> Column:
     return column.cast(pyarrow().string())
-
-
-def _base64_text(column: Column) -> Column:
-    encode = base64.b64encode
-    values = [None if value is None else encode(value) for value in column.to_pylist()]
-    return pyarrow().array(values, pyarrow().binary()).cast(pyarrow().string())
-
-
-def _uuid_text(column: Column) -> Column:
-    values = [None if value is None else str(uuid.UUID(bytes=value)) for value in column.storage.to_pylist()]
-    return pyarrow().array(values, pyarrow().string())
-
-
-def _json_text(column: Column) -> Column:
-    """Return each value as the JSON text that NDJSON would have for it; a string comes without its quotes."""
-    buffer = io.BytesIO()
-    table = pyarrow().table({"v": column})
-    arro3_io().write_ndjson(table, buffer, explicit_nulls=True)
-    lines = buffer.getvalue().rstrip(b"\n").split(b"\n")  # of bytes: str.splitlines() also splits at U+2028 and others
-    texts = [line[len(b'{"v":') : -1].strip(b'"') for line in lines if line]
-    values = [text if ok else None for text, ok in zip(texts, column.is_valid().to_pylist(), strict=True)]
-    return pyarrow().array(values, pyarrow().binary()).cast(pyarrow().string())

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -19,12 +20,23 @@ if TYPE_CHECKING:
 
     from penstock.flow.contracts import ByteReader
 
-__all__ = ["CsvDecoder"]
+__all__ = ["CsvDecoder", "CsvLayout"]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _TRUE = ["true", "t", "True", "TRUE", "1"]
 _FALSE = ["false", "f", "False", "FALSE", "0"]
 _ROW_IN_ARROWS_MESSAGE = re.compile(r"(?:CSV parse error: )?(.*?)Row #(\d+): (.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class CsvLayout:
+    """How a file is laid out; see :class:`penstock.formats.csv.Csv`."""
+
+    delimiter: str
+    quote: str
+    null: str
+    header: bool
+    names: tuple[str, ...] | None
 
 
 class CsvDecoder:
@@ -35,20 +47,24 @@ class CsvDecoder:
         stream: ByteReader,
         schema: pa.Schema | None,
         *,
-        delimiter: str,
+        layout: CsvLayout,
         infer_types: bool,
         block_bytes: int,
         max_record_bytes: int,
     ) -> None:
-        self._delimiter = delimiter
+        self._layout = layout
+        self._quote = quote = layout.quote.encode()
         self._blocks = whole_records(
-            stream, _end_of_records, block_bytes=block_bytes, max_record_bytes=max_record_bytes
+            stream,
+            lambda block: _end_of_records(block, quote),
+            block_bytes=block_bytes,
+            max_record_bytes=max_record_bytes,
         )
         self._line = 1
         first = next(self._blocks, b"").removeprefix(_BYTE_ORDER_MARK)
-        names, self._first_rows = self._split_header(first)
+        names, self._first_rows = self._split_header(first) if layout.header else self._numbered(first)
         self._column_count = len(names)
-        self.schema = self._inferred(names, infer_types) if schema is None else _expected(schema, names)
+        self.schema = self._inferred(names, infer_types) if schema is None else self._expected(schema, names)
         self._parsed_types = [_parsed_type(field.type) for field in self.schema]
         self._converters = {
             index: _columns.from_base64
@@ -72,20 +88,43 @@ class CsvDecoder:
             yield pyarrow().RecordBatch.from_arrays(columns, schema=self.schema)
 
     def _split_header(self, block: bytes) -> tuple[list[str], bytes]:
-        end = _end_of_first_record(block)
+        end = _end_of_first_record(block, self._quote)
         header, rows = block[:end], block[end:]
         if not header:
             return [], b""
-        self._check_quotes(header)
-        try:
-            text = header.decode()
-        except UnicodeDecodeError as exc:
-            raise SourceError("line 1: the header is not UTF-8", hint="convert the file to UTF-8 first") from exc
-        names = next(csv.reader(io.StringIO(text, newline=""), delimiter=self._delimiter))
+        names = self._fields(header, "the header")
         if not names:
             raise SourceError("line 1 is empty, where the header line should be")
         self._line += header.count(b"\n")
         return names, rows
+
+    def _numbered(self, block: bytes) -> tuple[list[str], bytes]:
+        """Return names for the columns of a file without a header line."""
+        if not block:
+            return list(self._layout.names or ()), b""
+        count = len(self._fields(block[: _end_of_first_record(block, self._quote)], "the first line")) or 1
+        names = self._layout.names or [f"column{number}" for number in range(1, count + 1)]
+        if len(names) != count:
+            raise SourceError(
+                f"line 1 has {count} fields, and there are {len(names)} names", hint="see the option names"
+            )
+        return list(names), block
+
+    def _fields(self, record: bytes, called: str) -> list[str]:
+        self._check_quotes(record)
+        try:
+            text = record.decode()
+        except UnicodeDecodeError as exc:
+            raise SourceError(f"line 1: {called} is not UTF-8", hint="convert the file to UTF-8 first") from exc
+        layout = self._layout
+        return next(csv.reader(io.StringIO(text, newline=""), delimiter=layout.delimiter, quotechar=layout.quote), [])
+
+    def _expected(self, schema: pa.Schema, names: list[str]) -> pa.Schema:
+        if not self._layout.header and self._layout.names is None and len(names) in {0, len(schema.names)}:
+            return schema
+        if schema.names != names:
+            raise SourceError(f"the header names the columns {names}, not {schema.names} as expected")
+        return schema
 
     def _inferred(self, names: list[str], infer_types: bool) -> pa.Schema:
         arrow = pyarrow()
@@ -105,13 +144,14 @@ class CsvDecoder:
                 # One thread: it is what makes Arrow say which row is wrong.
                 read_options=arrow_csv.ReadOptions(column_names=names, use_threads=False, block_size=len(block) + 1),
                 parse_options=arrow_csv.ParseOptions(
-                    delimiter=self._delimiter,
+                    delimiter=self._layout.delimiter,
+                    quote_char=self._layout.quote,
                     newlines_in_values=True,
                     ignore_empty_lines=self._column_count > 1,  # of one column, an empty line is a NULL
                 ),
                 convert_options=arrow_csv.ConvertOptions(
                     column_types=None if types is None else dict(zip(names, types, strict=True)),
-                    null_values=[""],
+                    null_values=[self._layout.null],
                     strings_can_be_null=True,
                     quoted_strings_can_be_null=False,
                     true_values=_TRUE,
@@ -128,64 +168,68 @@ class CsvDecoder:
             return SourceError(message)
         column, row, reason = match.groups()
         keep_blank = self._column_count == 1
-        line = self._line + _lines_before_record(block, int(row), keep_blank=keep_blank)
+        line = self._line + _lines_before_record(block, int(row), self._quote, keep_blank=keep_blank)
         index = re.search(r"column #(\d+)", column)
         name = f"column {self.schema.field(int(index[1])).name!r}: " if index else ""
         return SourceError(f"line {line}: {name}{reason}")
 
     def _check_quotes(self, block: bytes) -> None:
         """Refuse quotes that RFC 4180 does not allow; Arrow guesses what they mean, also at a cut-off end."""
-        if b'"' not in block:
+        if self._quote not in block:
             return
-        match = _well_formed(self._delimiter).match(block)
+        match = _well_formed(self._layout.delimiter, self._layout.quote).match(block)
         end = match.end() if match else 0
         if end == len(block):
             return
         line = self._line + block.count(b"\n", 0, end)
-        if block.count(b'"', end) % 2:
+        if block.count(self._quote, end) % 2:
             raise SourceError(
                 f"line {line}: a quoted field that never ends",
-                hint='the file was cut short, or a quote inside a field is not doubled ("")',
+                hint=f"the file was cut short, or a quote inside a field is not doubled ({self._layout.quote * 2})",
             )
         raise SourceError(
-            f"line {line}: a quote in the middle of a field", hint='quote the field and double the quote: ""'
+            f"line {line}: a quote in the middle of a field",
+            hint=f"quote the field and double the quote: {self._layout.quote * 2}",
         )
 
 
 @lru_cache
-def _well_formed(delimiter: str) -> re.Pattern[bytes]:
+def _well_formed(delimiter: str, quote: str) -> re.Pattern[bytes]:
     """Match as much of a text as follows RFC 4180; in linear time, as nothing in it is tried twice."""
-    separator = re.escape(delimiter.encode())
-    opening = rb'(?<![^%s\n])"' % separator
-    closing = rb'"(?=[%s\r\n]|\Z)' % separator
-    inside = rb'[^"]*+(?:""[^"]*+)*+'
-    return re.compile(rb'(?:[^"]*+%s%s%s)*+[^"]*+' % (opening, inside, closing))
+    marks = {"separator": re.escape(delimiter), "quote": re.escape(quote)}
+    pattern = (
+        r"(?:[^{quote}]*+"
+        r"(?<![^{separator}\n]){quote}"
+        r"[^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*+"
+        r"{quote}(?=[{separator}\r\n]|\Z))*+[^{quote}]*+"
+    )
+    return re.compile(pattern.format(**marks).encode())
 
 
-def _end_of_records(block: bytes) -> int:
+def _end_of_records(block: bytes, quote: bytes) -> int:
     """Return the offset after the last line end outside quotes: one with an even number of quotes before it."""
     end = block.rfind(b"\n") + 1
-    quotes = block.count(b'"', 0, end)
+    quotes = block.count(quote, 0, end)
     while quotes % 2:
         previous = block.rfind(b"\n", 0, end - 1) + 1
-        quotes -= block.count(b'"', previous, end)
+        quotes -= block.count(quote, previous, end)
         end = previous
     return end
 
 
-def _end_of_first_record(block: bytes) -> int:
+def _end_of_first_record(block: bytes, quote: bytes) -> int:
     end = quotes = 0
     while True:
         newline = block.find(b"\n", end)
         if newline < 0:
             return len(block)
-        quotes += block.count(b'"', end, newline)
+        quotes += block.count(quote, end, newline)
         end = newline + 1
         if quotes % 2 == 0:
             return end
 
 
-def _lines_before_record(block: bytes, number: int, *, keep_blank: bool) -> int:
+def _lines_before_record(block: bytes, number: int, quote: bytes, *, keep_blank: bool) -> int:
     """Return how many line ends precede the record of that number, counted from 1 as Arrow does."""
     records = 0
     inside_quotes = False
@@ -194,14 +238,8 @@ def _lines_before_record(block: bytes, number: int, *, keep_blank: bool) -> int:
             records += 1
             if records == number:
                 return line_number
-        inside_quotes ^= line.count(b'"') % 2 == 1
+        inside_quotes ^= line.count(quote) % 2 == 1
     return 0
-
-
-def _expected(schema: pa.Schema, names: list[str]) -> pa.Schema:
-    if schema.names != names:
-        raise SourceError(f"the header names the columns {names}, not {schema.names} as expected")
-    return schema
 
 
 def _parsed_type(kind: ArrowType) -> ArrowType:

@@ -20,13 +20,20 @@ if TYPE_CHECKING:
 
 __all__ = ["first_inexact_number"]
 
-# A double holds any 15 digits. Sixteen characters with a point are 15 digits, so those are looked at in vain.
-_LONG_NUMBER = re.compile(rb"[:\[,]\s*+-?+[\d.]{16,}+")
+# A double holds any 15 digits with an exponent of two. Sixteen characters with a point are 15 digits, so those are
+# looked at in vain.
+_LONG_NUMBER = re.compile(rb"[:\[,]\s*+-?+(?:[\d.]{16,}+|[\d.]++[eE][-+]?+\d{3})")
+# To see that there is none, ten times faster: how they look when every digit is 0.
+_DIGITS = bytes.maketrans(b"0123456789.E", b"0" * 11 + b"e")
+_SIGNS = (b"0" * 16, b"0e000", b"0e-000", b"0e+000")
 
 
 def first_inexact_number(block: bytes, schema: pa.Schema) -> tuple[int, str, str] | None:
     """Return line (from 0), field name and text of the first number that was bent, None when all are exact."""
     if not any(_has_floats(field.type) for field in schema):
+        return None
+    digits = block.translate(_DIGITS)
+    if not any(sign in digits for sign in _SIGNS):
         return None
     line_number = position = 0
     for match in _LONG_NUMBER.finditer(block):

@@ -1,4 +1,4 @@
-"""Read NDJSON block by block, and say at which line it goes wrong."""
+"""Read JSON objects, one a line, block by block, and say at which line it goes wrong."""
 
 from __future__ import annotations
 
@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.errors import SourceError
 from penstock.formats._arrow import ArrowType, pyarrow, pyarrow_json
-from penstock.formats._blocks import last_newline, whole_records
 from penstock.formats._exact_numbers import first_inexact_number
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from penstock.flow.contracts import ByteReader
 
 __all__ = ["NdjsonDecoder"]
 
@@ -25,24 +22,17 @@ _ARROWS_PREFIX = re.compile(r"^JSON parse error: |\.? in row \d+$")
 
 
 class NdjsonDecoder:
-    """The batches of one stream: the first block is read when made, the rest while iterating."""
+    """The batches of one stream: the first block is read when made, the rest while iterating.
 
-    def __init__(
-        self,
-        stream: ByteReader,
-        schema: pa.Schema | None,
-        *,
-        block_bytes: int,
-        first_block_bytes: int,
-        max_record_bytes: int,
-    ) -> None:
-        self._blocks = whole_records(
-            stream,
-            last_newline,
-            block_bytes=block_bytes,
-            first_block_bytes=None if schema is not None else first_block_bytes,
-            max_record_bytes=max_record_bytes,
-        )
+    Args:
+        blocks: of whole lines; the last may lack its line end.
+        schema: the fields allowed, with their types; None to find them in the first block.
+        called: what a line is to whoever reads an error.
+    """
+
+    def __init__(self, blocks: Iterator[bytes], schema: pa.Schema | None, *, called: str = "line") -> None:
+        self._blocks = blocks
+        self._called = called
         self._line = 1
         self._first_block = next(self._blocks, b"").removeprefix(_BYTE_ORDER_MARK)
         self._types_are_inferred = schema is None
@@ -61,7 +51,7 @@ class NdjsonDecoder:
         if found is not None:
             line, name, number = found
             raise SourceError(
-                f"line {self._line + line}: {name!r} is {number}, which a double can not hold exactly",
+                f"{self._called} {self._line + line}: {name!r} is {number}, which a double can not hold exactly",
                 hint="write it as a string where the data is made",
             )
         self._line += block.count(b"\n")
@@ -95,14 +85,18 @@ class NdjsonDecoder:
             block.decode()
         except UnicodeDecodeError as exc:
             line = self._line + block.count(b"\n", 0, exc.start)
-            raise SourceError(f"line {line}: not UTF-8: {exc.reason}", hint="convert the file to UTF-8 first") from exc
+            raise SourceError(
+                f"{self._called} {line}: not UTF-8: {exc.reason}", hint="convert the file to UTF-8 first"
+            ) from exc
 
     def _translated(self, message: str, block: bytes, schema: pa.Schema | None) -> SourceError:
         """Find the line Arrow stumbled over. It counts rows only sometimes, so the lines are tried one by one."""
         for number, line in enumerate(block.split(b"\n")):
             if line.strip() and (reason := self._what_is_wrong(line, schema)):
-                return SourceError(f"line {self._line + number}: {reason}", hint=self._hint(schema))
-        return SourceError(f"from line {self._line}: {_ARROWS_PREFIX.sub('', message)}", hint=self._hint(schema))
+                return SourceError(f"{self._called} {self._line + number}: {reason}", hint=self._hint(schema))
+        return SourceError(
+            f"from {self._called} {self._line}: {_ARROWS_PREFIX.sub('', message)}", hint=self._hint(schema)
+        )
 
     def _what_is_wrong(self, line: bytes, schema: pa.Schema | None) -> str:
         shown = line[:_SHOWN_CHARACTERS].decode(errors="replace")

@@ -1,7 +1,10 @@
-"""Write NaN and the infinities to JSON, which has no number for them, without losing them to ``null``.
+"""Write NaN and the infinities as ``NaN``, ``Infinity`` and ``-Infinity``, as PostgreSQL does; to JSON as strings.
+
+JSON has no number for them, so a writer would lose them to ``null``; Arrow's CSV writer spells them its own way.
 
 A column writer gives all values of a column the same form, so a column with such a value goes through it as text:
-``"NaN"`` and the like as they are, every ordinary number between two marks. Afterwards the marks, together with the
+``"NaN"`` and the like as they are (to CSV, which has no quotes around numbers: like numbers), every ordinary number
+between two marks. Afterwards the marks, together with the
 quotes around them, are cut out of the written bytes, which leaves the numbers bare. The mark is random for each
 stream: no data can contain it.
 """
@@ -22,9 +25,15 @@ __all__ = ["NonFiniteFloats"]
 
 
 class NonFiniteFloats:
-    """The float columns of one stream of batches."""
+    """The float columns of one stream of batches.
 
-    def __init__(self, schema: pa.Schema) -> None:
+    Args:
+        schema: of the batches.
+        quoted: whether NaN and the infinities are to stand in quotes.
+    """
+
+    def __init__(self, schema: pa.Schema, *, quoted: bool) -> None:
+        self._quoted = quoted
         types = pyarrow().types
         self._columns = [index for index, field in enumerate(schema) if types.is_floating(field.type)]
         self._nested = [index for index, field in enumerate(schema) if types.is_nested(field.type)]
@@ -62,6 +71,8 @@ class NonFiniteFloats:
         number = compute.binary_join_element_wise(self._mark, column.cast(pyarrow().string()), self._mark, "")
         infinity = compute.if_else(compute.greater(column, 0), "Infinity", "-Infinity")
         special = compute.if_else(compute.is_nan(column), "NaN", infinity)
+        if not self._quoted:
+            special = compute.binary_join_element_wise(self._mark, special, self._mark, "")
         chosen: Column = compute.if_else(compute.is_finite(column), number, special)
         return chosen
 

@@ -5,6 +5,9 @@ in one place only: after the stream being compressed has ended by itself. A stre
 bytes without their end, which every reader refuses. In the other direction, compressed bytes that stop before the end
 mark raise; they never look like a shorter stream.
 
+A compression may have a level: ``"gzip:9"``, ``"zstd:19"``. Higher ones are slower and smaller. zstd's are limited to
+19, which needs about 90 MiB; those above are for those who have gigabytes to spare on both sides.
+
 Arrow decompresses: it holds that rule for both, with bounded output. ``zstandard``'s own readers end quietly where the
 data was cut, and its one-shot objects expand a few bytes to any size. Arrow does not compress: its output streams
 write the end mark when they are garbage-collected.
@@ -12,25 +15,24 @@ write the end mark when they are garbage-collected.
 
 from __future__ import annotations
 
-import io
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 from penstock._extras import need
 from penstock.errors import ConfigurationError, SourceError
 from penstock.flow.suggest import did_you_mean
 from penstock.formats._arrow import pyarrow
+from penstock.formats._lent import LentStream
 
 if TYPE_CHECKING:
     from penstock.flow.contracts import ByteReader, ByteWriter
 
-__all__ = ["compress", "compression_names", "decompressing"]
+__all__ = ["compress", "compression_names", "decompressing", "split_compression"]
 
 _CHUNK_BYTES = 256 << 10
-_GZIP_LEVEL = 6
-_ZSTD_LEVEL = 3
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS  # 16: zlib's way to ask for gzip's header and trailer
 
 
@@ -41,7 +43,24 @@ class _Compressor(Protocol):
 
 def compression_names() -> tuple[str, ...]:
     """Return the names :func:`compress` and :func:`decompressing` know."""
-    return tuple(_COMPRESSORS)
+    return tuple(_COMPRESSIONS)
+
+
+def split_compression(text: str) -> tuple[str, int]:
+    """Return name and level of a compression: ``("zstd", 9)`` of ``"zstd:9"``, and the usual level of a bare name.
+
+    Raises:
+        ConfigurationError: there is no compression of that name, or it has no such level.
+    """
+    name, colon, level = text.partition(":")
+    kind = _COMPRESSIONS[_known(name)]
+    if not colon:
+        return name, kind.usual_level
+    if not level.isdecimal() or int(level) not in kind.levels:
+        raise ConfigurationError(
+            f"the compression {text!r} has no such level; {name} has {kind.levels[0]} to {kind.levels[-1]}"
+        )
+    return name, int(level)
 
 
 def compress(stream: ByteReader, out: ByteWriter, name: str) -> int:
@@ -49,10 +68,16 @@ def compress(stream: ByteReader, out: ByteWriter, name: str) -> int:
 
     Blocks where reading and writing block. When either raises, what was written so far has no end mark.
 
+    Args:
+        stream: what to compress.
+        out: where to; is not closed.
+        name: of the compression, with or without a level.
+
     Raises:
-        ConfigurationError: there is no compression of that name.
+        ConfigurationError: there is no compression of that name, or no such level.
     """
-    compressor = _COMPRESSORS[_known(name)]()
+    known, level = split_compression(name)
+    compressor = _COMPRESSIONS[known].make(level)
     total = 0
     while chunk := stream.read(_CHUNK_BYTES):
         total += len(chunk)
@@ -73,35 +98,13 @@ def decompressing(stream: ByteReader, name: str) -> Iterator[ByteReader]:
         SourceError: (while reading) the compressed bytes are damaged, or stop before their end.
     """
     arrow = pyarrow()
-    compressed = _Borrowed(stream)
+    compressed = LentStream(stream)
     with arrow.CompressedInputStream(arrow.PythonFile(compressed, "r"), _known(name)) as decompressed:
         yield cast("BinaryIO", _Decompressed(decompressed, compressed, name))
 
 
-class _Borrowed(io.RawIOBase):
-    """A stream lent to Arrow, which closes what it is given; remembers what went wrong in it and how far it came."""
-
-    def __init__(self, stream: ByteReader) -> None:
-        super().__init__()
-        self._stream = stream
-        self.position = 0
-        self.error: BaseException | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1, /) -> bytes:
-        try:
-            data = self._stream.read(size)
-        except BaseException as exc:
-            self.error = exc
-            raise
-        self.position += len(data)
-        return data
-
-
 class _Decompressed:
-    def __init__(self, decompressed: Any, compressed: _Borrowed, name: str) -> None:
+    def __init__(self, decompressed: Any, compressed: LentStream, name: str) -> None:
         self._decompressed = decompressed
         self._compressed = compressed
         self._name = name
@@ -135,21 +138,31 @@ class _Decompressed:
         )
 
 
-def _new_gzip() -> _Compressor:
-    return zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_WINDOW)
+def _new_gzip(level: int) -> _Compressor:
+    return zlib.compressobj(level, wbits=_GZIP_WINDOW)
 
 
-def _new_zstd() -> _Compressor:
+def _new_zstd(level: int) -> _Compressor:
     zstandard = need("zstandard", extra="arrow", why="write zstd")
-    compressor: _Compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compressobj()
+    compressor: _Compressor = zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
     return compressor
 
 
-_COMPRESSORS: dict[str, Callable[[], _Compressor]] = {"gzip": _new_gzip, "zstd": _new_zstd}
+@dataclass(frozen=True)
+class _Compression:
+    make: Callable[[int], _Compressor]
+    levels: range
+    usual_level: int
+
+
+_COMPRESSIONS = {
+    "gzip": _Compression(_new_gzip, range(1, 10), usual_level=6),
+    "zstd": _Compression(_new_zstd, range(1, 20), usual_level=3),
+}
 
 
 def _known(name: str) -> str:
-    if name not in _COMPRESSORS:
-        hint = did_you_mean(name, _COMPRESSORS, otherwise=f"known are {', '.join(_COMPRESSORS)}")
+    if name not in _COMPRESSIONS:
+        hint = did_you_mean(name, _COMPRESSIONS, otherwise=f"known are {', '.join(_COMPRESSIONS)}")
         raise ConfigurationError(f"unknown compression {name!r}: {hint}")
     return name

@@ -7,7 +7,10 @@ as a shorter one; here both are an error that names the line.
 
 Writing quotes every string and no NULL, which keeps the two apart. PostgreSQL's ``COPY ... CSV`` follows the same
 rule, so its output reads back here, and ours there. What CSV has no form for goes as text: bytes as base64,
-lists and structs as JSON.
+lists and structs as JSON. NaN and the infinities are spelled as PostgreSQL does.
+
+Other characters between fields and around text, another text for NULL, no header line: see :class:`Csv`. The encoding
+is always UTF-8.
 """
 
 from __future__ import annotations
@@ -15,29 +18,42 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from penstock.formats import _columns
 from penstock.formats._arrow import pyarrow, pyarrow_csv
+from penstock.formats._base import BaseFormat
 from penstock.formats._blocks import BLOCK_BYTES, MAX_RECORD_BYTES
-from penstock.formats._csv_decoder import CsvDecoder
+from penstock.formats._csv_decoder import CsvDecoder, CsvLayout
+from penstock.formats._non_finite import NonFiniteFloats
+from penstock.formats._options import OptionError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from penstock.flow.contracts import BatchStream, ByteReader, ByteWriter
 
-__all__ = ["Csv", "tab_separated"]
+__all__ = ["Csv", "Tsv"]
+
+_TAB = "\t"
+_SPELLED_DELIMITERS = {"\\t": _TAB, "tab": _TAB}
+_SPELLED_LINE_ENDS = {"\\n": "\n", "lf": "\n", "\\r\\n": "\r\n", "crlf": "\r\n"}
+_STANDARD_QUOTE = '"'
 
 
 @dataclass(frozen=True)
-class Csv:
-    """The CSV format.
+class Csv(BaseFormat):
+    r"""The CSV format.
 
     Args:
         name: what ``--format`` calls it.
         media_type: for HTTP and object stores.
-        delimiter: one character between fields.
+        delimiter: one ASCII character between fields; a tab may be spelled ``\t`` or ``tab``.
+        quote: one ASCII character around text; inside, it is doubled.
+        null: what stands for NULL, without quotes; a string that happens to be the same stands in quotes.
+        header: whether the first line names the columns.
+        names: what the columns are called when reading without a header line; None for ``column1``, ``column2``, ...
+        line_end: ``"\n"`` or ``"\r\n"`` (or ``lf``, ``crlf``) after each record when writing; reading takes both.
         infer_types: when reading without a schema, guess types from the first block instead of taking text.
         block_bytes: how much to read, parse and hand on at a time.
         max_record_bytes: the longest record allowed when reading.
@@ -46,9 +62,38 @@ class Csv:
     name: str = "csv"
     media_type: str = "text/csv"
     delimiter: str = ","
+    quote: str = _STANDARD_QUOTE
+    null: str = ""
+    header: bool = True
+    names: tuple[str, ...] | None = None
+    line_end: str = "\n"
     infer_types: bool = False
     block_bytes: int = BLOCK_BYTES
     max_record_bytes: int = MAX_RECORD_BYTES
+
+    shaping: ClassVar[frozenset[str]] = frozenset({"delimiter", "quote", "null", "header", "line_end"})
+
+    def __post_init__(self) -> None:
+        # Frozen, but as people spell it on a command line it is not yet what it is.
+        object.__setattr__(self, "delimiter", _SPELLED_DELIMITERS.get(self.delimiter, self.delimiter))
+        object.__setattr__(self, "line_end", _SPELLED_LINE_ENDS.get(self.line_end, self.line_end))
+        for option in ("delimiter", "quote"):
+            value = getattr(self, option)
+            if len(value) != 1 or not value.isascii() or value in "\r\n\0":
+                raise OptionError(option, value, "one ASCII character")
+        if self.delimiter == self.quote:
+            raise OptionError("quote", self.quote, "another character than the delimiter")
+        if any(character in self.null for character in (self.delimiter, self.quote, "\r", "\n")):
+            raise OptionError("null", self.null, "text without delimiters, quotes and line ends")
+        if self.line_end not in {"\n", "\r\n"}:
+            raise OptionError("line_end", self.line_end, "lf or crlf")
+        if self.names is not None and self.header:
+            raise OptionError("names", ",".join(self.names), "names only together with header=false")
+
+    @property
+    def concatenates(self) -> bool:
+        """Whether a file is just its records."""
+        return not self.header
 
     def encode(self, batches: BatchStream, out: ByteWriter) -> int:
         """Write a header line and every batch; return the number of rows. Does not close ``out``.
@@ -57,14 +102,22 @@ class Csv:
             ConfigurationError: a column can not be written as CSV.
         """
         converters = _columns.for_csv(batches.schema)
-        options = pyarrow_csv().WriteOptions(include_header=False, delimiter=self.delimiter)
-        out.write(self._header(batches.schema.names))
+        floats = NonFiniteFloats(batches.schema, quoted=False)
+        options = pyarrow_csv().WriteOptions(
+            include_header=False,
+            delimiter=self._swapped(self.delimiter),
+            eol=self.line_end,
+            null_string=self._swapped(self.null),
+        )
+        if self.header:
+            out.write(self._header(batches.schema.names))
         rows = 0
         for batch in batches:
             buffer = pyarrow().BufferOutputStream()
-            pyarrow_csv().write_csv(_columns.apply(converters, batch), buffer, options)
-            if data := buffer.getvalue().to_pybytes():
-                out.write(data)
+            ready = self._with_swapped_quotes(_columns.apply(converters, floats.marked(batch)))
+            pyarrow_csv().write_csv(ready, buffer, options)
+            if data := floats.unmarked(buffer.getvalue().to_pybytes()):
+                out.write(data if self.quote == _STANDARD_QUOTE else data.translate(self._swap))
             rows += batch.num_rows
         return rows
 
@@ -82,26 +135,49 @@ class Csv:
                 be; names the line.
             BudgetExceeded: a record is longer than ``max_record_bytes``.
         """
+        layout = CsvLayout(self.delimiter, self.quote, self.null, self.header, self.names)
         yield CsvDecoder(
             stream,
             schema,
-            delimiter=self.delimiter,
+            layout=layout,
             infer_types=self.infer_types,
             block_bytes=self.block_bytes,
             max_record_bytes=self.max_record_bytes,
         )
 
+    # Arrow quotes with double quotes only. For another character the two change places, in what it is given and
+    # in what it has written: text comes out as it was, and what it quoted with is the other character.
+
+    @property
+    def _swap(self) -> bytes:
+        both = (self.quote + _STANDARD_QUOTE).encode()
+        return bytes.maketrans(both, both[::-1])
+
+    def _swapped(self, text: str) -> str:
+        return text.encode().translate(self._swap).decode()
+
+    def _with_swapped_quotes(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        if self.quote == _STANDARD_QUOTE:
+            return batch
+        swap = self._swap
+        texts = [index for index, kind in enumerate(batch.schema.types) if _columns.is_text(kind)]
+        return _columns.apply(dict.fromkeys(texts, lambda column: _columns.translated(column, swap)), batch)
+
     def _header(self, names: list[str]) -> bytes:
         if not names:
             return b""
-        return (self.delimiter.join(map(self._quoted_if_needed, names)) + "\n").encode()
+        return (self.delimiter.join(map(self._quoted_if_needed, names)) + self.line_end).encode()
 
     def _quoted_if_needed(self, name: str) -> str:
-        if name and not any(character in name for character in ('"', "\n", "\r", self.delimiter)):
+        if name and not any(character in name for character in (self.quote, "\n", "\r", self.delimiter)):
             return name
-        return '"' + name.replace('"', '""') + '"'
+        return self.quote + name.replace(self.quote, self.quote * 2) + self.quote
 
 
-def tab_separated() -> Csv:
-    """Return CSV with tabs between fields: the format ``tsv``."""
-    return Csv(name="tsv", media_type="text/tab-separated-values", delimiter="\t")
+@dataclass(frozen=True)
+class Tsv(Csv):
+    """CSV with tabs between fields."""
+
+    name: str = "tsv"
+    media_type: str = "text/tab-separated-values"
+    delimiter: str = _TAB

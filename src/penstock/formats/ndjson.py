@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 from penstock.errors import ConfigurationError
 from penstock.formats import _columns
 from penstock.formats._arrow import arro3_io
-from penstock.formats._blocks import BLOCK_BYTES, MAX_RECORD_BYTES
+from penstock.formats._base import BaseFormat
+from penstock.formats._blocks import BLOCK_BYTES, MAX_RECORD_BYTES, last_newline, whole_records
 from penstock.formats._ndjson_decoder import NdjsonDecoder
 from penstock.formats._non_finite import NonFiniteFloats
 
@@ -29,13 +30,13 @@ if TYPE_CHECKING:
 
     from penstock.flow.contracts import BatchStream, ByteReader, ByteWriter
 
-__all__ = ["FIRST_BLOCK_BYTES", "Ndjson"]
+__all__ = ["FIRST_BLOCK_BYTES", "Ndjson", "encoded_lines"]
 
 FIRST_BLOCK_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
-class Ndjson:
+class Ndjson(BaseFormat):
     """The NDJSON format.
 
     Args:
@@ -52,21 +53,23 @@ class Ndjson:
     first_block_bytes: int = FIRST_BLOCK_BYTES
     max_record_bytes: int = MAX_RECORD_BYTES
 
+    @property
+    def concatenates(self) -> bool:
+        """True: a file is its lines."""
+        return True
+
     def encode(self, batches: BatchStream, out: ByteWriter) -> int:
         """Write every batch; return the number of rows. Does not close ``out``.
 
         Raises:
             ConfigurationError: two columns have the same name, or one can not be written as JSON.
         """
-        _refuse_repeated_names(batches.schema.names)
-        converters = _columns.for_ndjson(batches.schema)
-        floats = NonFiniteFloats(batches.schema)
         rows = 0
-        for batch in batches:
-            data = floats.unmarked(_lines(floats.marked(_columns.apply(converters, batch))))
-            if data:
-                out.write(data)
-            rows += batch.num_rows
+        for count, lines in encoded_lines(batches):
+            rows += count
+            if count:
+                out.write(lines)
+                out.write(b"\n")
         return rows
 
     @contextmanager
@@ -81,20 +84,37 @@ class Ndjson:
             SourceError: a line is not what it should be; names it.
             BudgetExceeded: a line is longer than ``max_record_bytes``.
         """
-        yield NdjsonDecoder(
+        blocks = whole_records(
             stream,
-            schema,
+            last_newline,
             block_bytes=self.block_bytes,
-            first_block_bytes=self.first_block_bytes,
+            first_block_bytes=None if schema is not None else self.first_block_bytes,
             max_record_bytes=self.max_record_bytes,
         )
+        yield NdjsonDecoder(blocks, schema)
+
+
+def encoded_lines(batches: BatchStream) -> Iterator[tuple[int, bytes]]:
+    """Yield, for each batch, its number of rows and their lines, the last one without its line end.
+
+    Without it, because JSON has something else there, and taking it away later would copy everything.
+
+    Raises:
+        ConfigurationError: two columns have the same name, or one can not be written as JSON.
+    """
+    _refuse_repeated_names(batches.schema.names)
+    converters = _columns.for_ndjson(batches.schema)
+    floats = NonFiniteFloats(batches.schema, quoted=True)
+    for batch in batches:
+        yield batch.num_rows, floats.unmarked(_lines(floats.marked(_columns.apply(converters, batch))))
 
 
 def _lines(batch: pa.RecordBatch) -> bytes:
     if batch.num_columns == 0:
-        return b"{}\n" * batch.num_rows
+        return b"\n".join([b"{}"] * batch.num_rows)
     buffer = io.BytesIO()
     arro3_io().write_ndjson(batch, buffer, explicit_nulls=True)
+    buffer.truncate(max(0, buffer.tell() - 1))
     return buffer.getvalue()
 
 

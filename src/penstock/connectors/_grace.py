@@ -1,0 +1,31 @@
+"""Finish what must not be interrupted half-way, but not for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+from penstock.core.cancel import CancelScope, check_cancelled, on_cancel
+
+__all__ = ["with_grace"]
+
+
+@contextmanager
+def with_grace(seconds: float) -> Iterator[None]:
+    """Let the block go on for up to ``seconds`` after a cancel; what it finishes in that time, counts.
+
+    Raises:
+        Cancelled: the surrounding scope was cancelled before, or the time after that ran out.
+    """
+    check_cancelled()
+    shielded = CancelScope(shield=True)
+
+    def limit() -> None:
+        shielded.deadline = monotonic() + seconds
+
+    with on_cancel(limit):
+        with shielded:
+            yield
+        if shielded.cancelled_caught:
+            check_cancelled()

@@ -1,0 +1,102 @@
+"""Make a PostgreSQL server stop what it does for a connection, and wait until it has.
+
+Nothing here regards cancels, because a cancel is what mostly has led here. Every wait has a time limit.
+"""
+
+from __future__ import annotations
+
+import select
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from penstock._extras import need
+
+if TYPE_CHECKING:
+    from psycopg import pq
+
+__all__ = ["stop"]
+
+_CANCEL_SECONDS = 5.0
+_CANCEL_AGAIN_SECONDS = 0.5
+_READ = select.POLLIN
+_WRITE = select.POLLOUT
+
+
+def stop(pgconn: pq.abc.PGconn) -> None:
+    """Ask the server to stop until it says that it has, for a few seconds at most."""
+    deadline = monotonic() + _CANCEL_SECONDS
+    foreign_error = _psycopg().Error
+    try:
+        while monotonic() < deadline:  # once may not do: a cancel can arrive before the query
+            _request_cancel(pgconn, deadline)
+            if _is_idle_within(pgconn, _CANCEL_AGAIN_SECONDS):
+                return
+    except foreign_error:
+        return  # the connection broke, and with it ends the query
+
+
+def _request_cancel(pgconn: pq.abc.PGconn, deadline: float) -> None:
+    polling = _psycopg().pq.PollingStatus
+    try:
+        cancel = pgconn.cancel_conn()
+    except _psycopg().NotSupportedError:  # libpq before 17: the same, but blocking
+        pgconn.get_cancel().cancel()
+        return
+    cancel.start()
+    try:
+        while (status := cancel.poll()) not in {polling.OK, polling.FAILED}:
+            _wait(cancel.socket, _READ if status == polling.READING else _WRITE, deadline - monotonic())
+            if monotonic() >= deadline:
+                return
+    finally:
+        cancel.finish()
+
+
+def _is_idle_within(pgconn: pq.abc.PGconn, seconds: float) -> bool:
+    """Throw away what the server sends until it is done, for ``seconds`` at most."""
+    statuses = _psycopg().pq.ExecStatus
+    deadline = monotonic() + seconds
+    while monotonic() < deadline:
+        if pgconn.is_busy():
+            _receive(pgconn, deadline)
+            continue
+        result = pgconn.get_result()
+        if result is None:
+            return True
+        if result.status == statuses.COPY_OUT:
+            _discard_copy(pgconn, deadline)
+        elif result.status == statuses.COPY_IN:
+            _abort_copy(pgconn, deadline)
+    return False
+
+
+def _discard_copy(pgconn: pq.abc.PGconn, deadline: float) -> None:
+    while monotonic() < deadline:
+        length, _line = pgconn.get_copy_data(1)
+        if length < 0:
+            return
+        if length == 0:
+            _receive(pgconn, deadline)
+
+
+def _abort_copy(pgconn: pq.abc.PGconn, deadline: float) -> None:
+    """Tell a server that waits for more data, which no cancel reaches, that there is none."""
+    pgconn.put_copy_end(b"the sender has given up")
+    while pgconn.flush() and monotonic() < deadline:
+        _wait(pgconn.socket, _READ | _WRITE, deadline - monotonic())
+        pgconn.consume_input()
+
+
+def _receive(pgconn: pq.abc.PGconn, deadline: float) -> None:
+    _wait(pgconn.socket, _READ, deadline - monotonic())
+    pgconn.consume_input()
+
+
+def _wait(descriptor: int, events: int, seconds: float) -> None:
+    poll = select.poll()
+    poll.register(descriptor, events)
+    poll.poll(max(0.0, seconds) * 1000)
+
+
+def _psycopg() -> Any:
+    return need("psycopg", extra="postgres", why="talk to PostgreSQL")

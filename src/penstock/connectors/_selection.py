@@ -1,0 +1,77 @@
+"""Leave out columns and rows of stored data, which no database does for us."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, final
+
+from penstock._extras import need
+from penstock.errors import SourceError
+from penstock.flow.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Selection"]
+
+_MOST_NAMES_SHOWN = 10
+
+
+@final
+class Selection:
+    """Which columns and how many rows are wanted; false if that is all of them.
+
+    Args:
+        columns: their names, in the order wanted; None for all.
+        limit: at most so many rows; None for all.
+    """
+
+    def __init__(self, columns: Sequence[str] | None, limit: int | None) -> None:
+        self._columns = columns
+        self._limit = limit
+
+    def __bool__(self) -> bool:
+        return self._columns is not None or self._limit is not None
+
+    def at_most(self, rows: int) -> int:
+        """Return how many of ``rows`` rows are wanted."""
+        return rows if self._limit is None else min(rows, self._limit)
+
+    def schema(self, schema: pa.Schema) -> pa.Schema:
+        """Return the columns wanted of ``schema``.
+
+        Raises:
+            SourceError: one is not there, or there are several of its name.
+        """
+        if self._columns is None:
+            return schema
+        arrow = need("pyarrow", extra="arrow", why="choose columns")
+        chosen: pa.Schema = arrow.schema([schema.field(_position(name, schema.names)) for name in self._columns])
+        return chosen
+
+    def batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield what is wanted of ``batches``, and stop reading when that was all."""
+        left = self._limit
+        while left is None or left > 0:
+            batch = next(batches, None)
+            if batch is None:
+                return
+            if left is not None:
+                batch = batch.slice(0, left)
+                left -= batch.num_rows
+            yield (
+                batch
+                if self._columns is None
+                else batch.select([_position(name, batch.schema.names) for name in self._columns])
+            )
+
+
+def _position(name: str, names: Sequence[str]) -> int:
+    if names.count(name) > 1:
+        raise SourceError(f"there are {names.count(name)} columns called {name!r}")
+    if name not in names:
+        there_are = (
+            f"there are {', '.join(names[:_MOST_NAMES_SHOWN])}{', ...' if len(names) > _MOST_NAMES_SHOWN else ''}"
+        )
+        raise SourceError(f"no column {name!r}", hint=did_you_mean(name, names, otherwise=there_are))
+    return names.index(name)

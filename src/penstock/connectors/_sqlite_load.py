@@ -1,0 +1,192 @@
+"""From Arrow's columns to SQLite's values, without bending one. :data:`LOAD_TABLE` is the whole contract.
+
+SQLite has integers of 64 bits, doubles, text and bytes. What else there is becomes text that says all of it; what has
+no such form is an error. The names of the columns' types are chosen so that SQLite converts nothing on its own: a
+decimal goes into a TEXT column, because in one called DECIMAL it would become a double.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from penstock._extras import need
+from penstock.connectors._batches import Batches
+from penstock.errors import ConfigurationError, SinkError
+from penstock.flow.contracts import Formats
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["LOAD_TABLE", "Column", "Loader", "affinity", "fits"]
+
+LOAD_TABLE: tuple[tuple[str, str], ...] = (
+    ("bool", "BOOLEAN: 0 and 1"),
+    ("int8 ... int64, uint8 ... uint32", "INTEGER"),
+    ("uint64", "INTEGER; above 9223372036854775807 an error"),
+    ("halffloat, float, double", "REAL; NaN, which SQLite takes for NULL, an error"),
+    ("decimal", "TEXT, all digits"),
+    ("string, large_string, string_view", "TEXT"),
+    ("binary, fixed_size_binary, large_binary, binary_view", "BLOB"),
+    ("date32, date64, time32, time64", "TEXT, ISO 8601"),
+    ("timestamp", "TEXT, 2024-05-06 07:08:09.123456"),
+    ("timestamp with a time zone", "TEXT, in UTC: 2024-05-06 07:08:09.123456Z"),
+    ("duration", "INTEGER, in the unit of the type"),
+    ("arrow.uuid, arrow.json", "TEXT"),
+    ("list, struct, map", "TEXT, JSON"),
+    ("dictionary, run_end_encoded", "as the values are"),
+    ("null", "TEXT"),
+)
+
+ArrowType = Any  # pyarrow has no types of its own, and its stubs lack much
+Column = Any
+Conversion = Callable[[Column], Column]
+
+_FITTING = {
+    "INTEGER": frozenset({"INTEGER", "NUMERIC", "BLOB"}),
+    "BOOLEAN": frozenset({"INTEGER", "NUMERIC", "BLOB"}),
+    "REAL": frozenset({"REAL", "NUMERIC", "BLOB"}),
+    "TEXT": frozenset({"TEXT", "BLOB"}),
+    "BLOB": frozenset({"BLOB"}),
+}
+
+
+class Loader:
+    """Knows for one schema what columns to create, and how to hand over batches.
+
+    Args:
+        schema: what is to be loaded.
+        where: for messages.
+        formats: writes what is nested as JSON.
+
+    Raises:
+        SinkError: SQLite cannot hold a column.
+    """
+
+    def __init__(self, schema: pa.Schema, *, where: str, formats: Formats) -> None:
+        self._where = where
+        self._formats = formats
+        self._names = schema.names
+        found = [self._chosen(field.name, field.type) for field in schema]
+        self.types: list[str] = [kind for kind, _ in found]
+        self._conversions = [conversion for _, conversion in found]
+
+    def columns(self, batch: pa.RecordBatch) -> list[Column]:
+        """Return the columns as SQLite is to have them: integers, doubles, booleans, text and bytes.
+
+        Raises:
+            SinkError: a value has no exact form there.
+        """
+        converted = []
+        for name, conversion, column in zip(self._names, self._conversions, batch.columns, strict=True):
+            try:
+                converted.append(conversion(column))
+            except (_DoesNotFit, _pyarrow().ArrowInvalid, ConfigurationError) as exc:
+                message = f"column {name!r} can not be loaded: {exc}"
+                hint = "convert it in the query of the source"
+                raise SinkError(message, where=self._where, hint=hint) from exc
+        return converted
+
+    def _chosen(self, name: str, kind: ArrowType) -> tuple[str, Conversion]:
+        arrow, types = _pyarrow(), _pyarrow().types
+        if isinstance(kind, arrow.BaseExtensionType):
+            return self._chosen_extension(name, kind)
+        if types.is_dictionary(kind):
+            declared, conversion = self._chosen(name, kind.value_type)
+            return declared, lambda column: conversion(column.dictionary_decode())
+        if types.is_run_end_encoded(kind):
+            declared, conversion = self._chosen(name, kind.value_type)
+            return declared, lambda column: conversion(_compute().run_end_decode(column))
+        if types.is_interval(kind) or types.is_union(kind):
+            hint = "convert it to text before"
+            raise SinkError(f"column {name!r} is {kind}, which SQLite can not hold", where=self._where, hint=hint)
+        if types.is_nested(kind):
+            return "TEXT", self._as_json
+        return _chosen_plain(kind)
+
+    def _chosen_extension(self, name: str, kind: ArrowType) -> tuple[str, Conversion]:
+        if kind.extension_name == "arrow.uuid":
+            return "TEXT", self._as_json
+        if kind.extension_name == "arrow.bool8":
+            return "BOOLEAN", lambda column: column.storage.cast(_pyarrow().bool_())
+        declared, conversion = self._chosen(name, kind.storage_type)
+        return declared, lambda column: conversion(column.storage)
+
+    def _as_json(self, column: Column) -> Column:
+        """Return each value as JSON, written by the NDJSON format; text comes without its quotes."""
+        arrow = _pyarrow()
+        batch = arrow.RecordBatch.from_arrays([column], names=["v"])
+        buffer = io.BytesIO()
+        self._formats.format_by_name("ndjson").encode(Batches(batch.schema, iter([batch])), buffer)
+        lines = buffer.getvalue().splitlines()  # of bytes: only at line ends
+        texts = [line[len(b'{"v":') : -1].strip(b'"').decode() for line in lines]
+        valid = column.is_valid().to_pylist()
+        return arrow.array([text if ok else None for text, ok in zip(texts, valid, strict=True)], arrow.string())
+
+
+class _DoesNotFit(Exception):
+    pass
+
+
+def affinity(declared: str) -> str:
+    """Return the affinity of a column declared so (https://www.sqlite.org/datatype3.html, 3.1)."""
+    upper = declared.upper()
+    if "INT" in upper:
+        return "INTEGER"
+    if any(word in upper for word in ("CHAR", "CLOB", "TEXT")):
+        return "TEXT"
+    if "BLOB" in upper or not upper:
+        return "BLOB"
+    return "REAL" if any(word in upper for word in ("REAL", "FLOA", "DOUB")) else "NUMERIC"
+
+
+def fits(loaded: str, declared: str) -> bool:
+    """Whether values of a column we would create as ``loaded`` stay as they are in one that is ``declared``."""
+    return affinity(declared) in _FITTING[loaded]
+
+
+def _chosen_plain(kind: ArrowType) -> tuple[str, Conversion]:
+    arrow, types = _pyarrow(), _pyarrow().types
+    if types.is_boolean(kind):
+        return "BOOLEAN", _as_it_is
+    if types.is_integer(kind) or types.is_duration(kind):
+        return "INTEGER", lambda column: column.cast(arrow.int64())
+    if types.is_floating(kind):
+        return "REAL", _without_nan
+    if types.is_timestamp(kind) and kind.tz is not None:
+        return "TEXT", lambda column: column.cast(arrow.timestamp(kind.unit, "UTC")).cast(arrow.string())
+    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind):
+        return "BLOB", _as_it_is
+    if types.is_fixed_size_binary(kind) and not types.is_decimal(kind):
+        return "BLOB", _as_it_is
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+        return "TEXT", _as_it_is
+    if types.is_decimal(kind):
+        return "TEXT", _digits
+    return "TEXT", lambda column: column.cast(arrow.string())
+
+
+def _as_it_is(column: Column) -> Column:
+    return column
+
+
+def _without_nan(column: Column) -> Column:
+    found = column.cast(_pyarrow().float64())
+    if _compute().any(_compute().is_nan(found)).as_py():
+        raise _DoesNotFit("SQLite takes NaN for NULL")
+    return found
+
+
+def _digits(column: Column) -> Column:
+    """Return decimals as plain digits. Arrow's own cast writes small ones as 1E-10."""
+    texts = [None if value is None else f"{value:f}" for value in column.to_pylist()]
+    return _pyarrow().array(texts, _pyarrow().string())
+
+
+def _pyarrow() -> Any:
+    return need("pyarrow", extra="arrow", why="load tables")
+
+
+def _compute() -> Any:
+    return need("pyarrow.compute", extra="arrow", why="load tables")

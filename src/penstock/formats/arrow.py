@@ -1,0 +1,138 @@
+"""Arrow's own formats (IPC): the data as it is in memory, every type exactly.
+
+There are two. The *stream* begins with the schema and ends with an end mark; the *file* (also known as Feather 2) is a
+stream between two marks, with a table of contents behind it, so that it can be read in any order. Both are written
+from beginning to end, and both are read so: what is asked for as one is recognised as the other.
+
+The end mark is optional in the standard, so Arrow takes a stream that was cut between two batches for a shorter one.
+Here it is required.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from penstock.errors import ConfigurationError
+from penstock.formats._arrow import pyarrow
+from penstock.formats._arrow_decoder import ArrowDecoder
+from penstock.formats._base import BaseFormat
+from penstock.formats._blocks import MAX_RECORD_BYTES
+from penstock.formats._lent import finishing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from penstock.flow.contracts import BatchStream, ByteReader, ByteWriter
+
+__all__ = ["ArrowFile", "ArrowStream"]
+
+_BATCH_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class _Ipc(BaseFormat):
+    """What both have in common.
+
+    Args:
+        name: what ``--format`` calls it.
+        media_type: for HTTP and object stores.
+        codec: how the buffers inside are compressed when writing.
+        batch_bytes: hand on batches of at most so many bytes when reading.
+        max_batch_bytes: the largest batch allowed when reading; whoever wrote the data chose it.
+    """
+
+    name: str
+    media_type: str
+    codec: Literal["none", "lz4", "zstd"] = "none"
+    batch_bytes: int = _BATCH_BYTES
+    max_batch_bytes: int = MAX_RECORD_BYTES
+
+    shaping: ClassVar[frozenset[str]] = frozenset({"codec"})
+
+    def sized(self, batch_bytes: int) -> _Ipc:
+        """Return it for batches of at most ``batch_bytes``."""
+        return replace(self, batch_bytes=batch_bytes)
+
+    def encode(self, batches: BatchStream, out: ByteWriter) -> int:
+        """Write every batch; return the number of rows. Does not close ``out``.
+
+        When anything fails, what was written so far has no end mark.
+
+        Raises:
+            ConfigurationError: a column can not be written.
+        """
+        rows = 0
+        with finishing(out, lambda file: self._writer(file, batches.schema)) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+                rows += batch.num_rows
+        return rows
+
+    @contextmanager
+    def decode(self, stream: ByteReader, schema: pa.Schema | None = None) -> Iterator[BatchStream]:
+        """Read batches; the schema is read at once, the rest as it is asked for. Does not close ``stream``.
+
+        Args:
+            stream: the bytes, of a file or a stream.
+            schema: what the columns must be.
+
+        Raises:
+            SourceError: it is neither, is damaged, or stops before its end.
+            BudgetExceeded: a batch is larger than ``max_batch_bytes``.
+        """
+        with ArrowDecoder(
+            stream, schema, batch_bytes=self.batch_bytes, max_batch_bytes=self.max_batch_bytes
+        ) as decoder:
+            yield decoder
+
+    def _writer(self, file: Any, schema: pa.Schema) -> Any:
+        arrow = pyarrow()
+        # One thread: compressing on Arrow's pool would use cores that nobody has given to this copy.
+        options = arrow.ipc.IpcWriteOptions(compression=None if self.codec == "none" else self.codec, use_threads=False)
+        return self._maker()(file, schema, options=options)
+
+    def _maker(self) -> Callable[..., Any]:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class ArrowFile(_Ipc):
+    """The file format, ``.arrow``."""
+
+    name: str = "arrow"
+    media_type: str = "application/vnd.apache.arrow.file"
+
+    def encode(self, batches: BatchStream, out: ByteWriter) -> int:
+        """Write every batch; return the number of rows. Does not close ``out``.
+
+        Raises:
+            ConfigurationError: a column can not be written; or its dictionary changes, which the file format does not allow.
+        """
+        try:
+            return super().encode(batches, out)
+        except pyarrow().ArrowInvalid as exc:
+            if "ictionary" not in str(exc):
+                raise
+            raise ConfigurationError(
+                "a column's dictionary changes from batch to batch, which an Arrow file does not allow; "
+                "write a stream (--format arrows)"
+            ) from exc
+
+    def _maker(self) -> Callable[..., Any]:
+        maker: Callable[..., Any] = pyarrow().ipc.new_file
+        return maker
+
+
+@dataclass(frozen=True)
+class ArrowStream(_Ipc):
+    """The stream format, ``.arrows``."""
+
+    name: str = "arrows"
+    media_type: str = "application/vnd.apache.arrow.stream"
+
+    def _maker(self) -> Callable[..., Any]:
+        maker: Callable[..., Any] = pyarrow().ipc.new_stream
+        return maker

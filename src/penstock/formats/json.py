@@ -1,0 +1,89 @@
+"""JSON: one array of objects. What stands in it is as in NDJSON, see :mod:`penstock.formats.ndjson`.
+
+Both ways it goes through memory record by record: an array of any size is written and read in bounded memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from penstock.formats._base import BaseFormat
+from penstock.formats._blocks import BLOCK_BYTES, MAX_RECORD_BYTES
+from penstock.formats._json_records import records_as_lines
+from penstock.formats._ndjson_decoder import NdjsonDecoder
+from penstock.formats.ndjson import FIRST_BLOCK_BYTES, encoded_lines
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from penstock.flow.contracts import BatchStream, ByteReader, ByteWriter
+
+__all__ = ["Json"]
+
+
+@dataclass(frozen=True)
+class Json(BaseFormat):
+    """The JSON format: an array of objects.
+
+    Args:
+        name: what ``--format`` calls it.
+        media_type: for HTTP and object stores.
+        records: where the array is when reading: names of fields with dots between them (``data.items``); ``""`` when
+            it is the whole document.
+        block_bytes: how much to read, parse and hand on at a time.
+        first_block_bytes: how much to look at for the types, when reading without a schema.
+        max_record_bytes: the longest record allowed when reading.
+    """
+
+    name: str = "json"
+    media_type: str = "application/json"
+    records: str = ""
+    block_bytes: int = BLOCK_BYTES
+    first_block_bytes: int = FIRST_BLOCK_BYTES
+    max_record_bytes: int = MAX_RECORD_BYTES
+
+    shaping: ClassVar[frozenset[str]] = frozenset({"records"})
+
+    def encode(self, batches: BatchStream, out: ByteWriter) -> int:
+        """Write every batch, a record a line; return the number of rows. Does not close ``out``.
+
+        When anything fails, the closing bracket is never written.
+
+        Raises:
+            ConfigurationError: two columns have the same name, or one can not be written as JSON.
+        """
+        rows = 0
+        separator = b"[\n"
+        for count, lines in encoded_lines(batches):
+            rows += count
+            if count:
+                out.write(separator)
+                # A line end inside a value is written as \n, so those that are left are between records.
+                out.write(lines.replace(b"\n", b",\n"))
+                separator = b",\n"
+        out.write(b"\n]\n" if rows else b"[]\n")
+        return rows
+
+    @contextmanager
+    def decode(self, stream: ByteReader, schema: pa.Schema | None = None) -> Iterator[BatchStream]:
+        """Read batches; the first block is read at once, the rest as it is asked for. Does not close ``stream``.
+
+        Args:
+            stream: the bytes, UTF-8.
+            schema: the fields allowed, with their types; None to find them in the first block.
+
+        Raises:
+            SourceError: it is no array of objects, or a record is not what it should be; names the record.
+            BudgetExceeded: a record is longer than ``max_record_bytes``.
+        """
+        blocks = records_as_lines(
+            stream,
+            tuple(filter(None, self.records.split("."))),
+            block_bytes=self.block_bytes,
+            first_block_bytes=self.block_bytes if schema is not None else self.first_block_bytes,
+            max_record_bytes=self.max_record_bytes,
+        )
+        yield NdjsonDecoder(blocks, schema, called="record")

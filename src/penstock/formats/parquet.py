@@ -1,0 +1,167 @@
+"""Parquet: columns, compressed, with types that databases and dataframes share.
+
+A Parquet file ends with its table of contents, and is nothing without it. That is written only after the data has
+ended by itself: Arrow's writer would also write it after an error, when it is closed or garbage-collected, and a
+short file would look complete.
+
+Writing goes from beginning to end, one row group after another, each bounded in bytes rather than rows. Reading begins
+at the end, so it needs a stream that can be read from anywhere: a file, an object in a store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from penstock.errors import ConfigurationError
+from penstock.formats._arrow import pyarrow, pyarrow_parquet
+from penstock.formats._base import BaseFormat
+from penstock.formats._lent import finishing
+from penstock.formats._options import OptionError
+from penstock.formats._parquet_decoder import ParquetDecoder
+from penstock.formats._sizes import pieces
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from penstock.flow.contracts import BatchStream, ByteReader, ByteWriter
+
+__all__ = ["Parquet"]
+
+_BATCH_BYTES = 4 << 20
+_BATCHES_IN_A_ROW_GROUP = 4
+_DEFAULT_CODEC = "zstd"
+_LEVELS = {"zstd": range(1, 23), "gzip": range(1, 10), "brotli": range(12), "snappy": None, "lz4": None, "none": None}
+
+
+@dataclass(frozen=True)
+class Parquet(BaseFormat):
+    """The Parquet format.
+
+    Args:
+        name: what ``--format`` calls it.
+        media_type: for HTTP and object stores.
+        codec: how the pages are compressed when writing, perhaps with a level (``zstd:9``); None for zstd. If it is
+            given, bytes of another Parquet file are not passed through as they are.
+        row_group_bytes: bytes of Arrow data in a row group when writing; so much is held. None for four batches.
+        batch_bytes: about how many bytes of Arrow data a batch is to have.
+        columns: read no others.
+    """
+
+    name: str = "parquet"
+    media_type: str = "application/vnd.apache.parquet"
+    codec: str | None = None
+    row_group_bytes: int | None = None
+    batch_bytes: int = _BATCH_BYTES
+    columns: tuple[str, ...] | None = None
+
+    needs_seeking: ClassVar[bool] = True
+    compresses_itself: ClassVar[bool] = True
+    shaping: ClassVar[frozenset[str]] = frozenset({"codec", "row_group_bytes"})
+
+    def __post_init__(self) -> None:
+        name, _, level = (self.codec or _DEFAULT_CODEC).partition(":")
+        levels = _LEVELS.get(name)
+        if name not in _LEVELS or (level and (levels is None or not level.isdecimal() or int(level) not in levels)):
+            raise OptionError(
+                "codec", self.codec, f"{', '.join(_LEVELS)}; some with a level: zstd:1 to 22, gzip:1 to 9"
+            )
+
+    def sized(self, batch_bytes: int) -> Parquet:
+        """Return it for batches of about ``batch_bytes``, and row groups of four of them unless told otherwise."""
+        return replace(self, batch_bytes=batch_bytes)
+
+    def projected(self, columns: Sequence[str]) -> Parquet:
+        """Return it for reading these columns only."""
+        return replace(self, columns=tuple(columns))
+
+    def encode(self, batches: BatchStream, out: ByteWriter) -> int:
+        """Write every batch; return the number of rows. Does not close ``out``.
+
+        Holds one row group. When anything fails, what was written so far has no table of contents, and no reader takes
+        it for a Parquet file.
+
+        Raises:
+            ConfigurationError: Parquet has no type for a column; names it.
+        """
+        _check_types(batches.schema)
+        most = self.row_group_bytes or self.batch_bytes * _BATCHES_IN_A_ROW_GROUP
+        rows = 0
+        with finishing(out, lambda file: self._writer(file, batches.schema)) as writer:
+            for group in _row_groups(batches, most):
+                table = pyarrow().Table.from_batches(group)
+                try:
+                    writer.write_table(table, row_group_size=table.num_rows)
+                except pyarrow().ArrowInvalid as exc:
+                    raise ConfigurationError(f"Parquet can not hold a value: {exc}") from exc
+                rows += table.num_rows
+        return rows
+
+    @contextmanager
+    def decode(self, stream: ByteReader, schema: pa.Schema | None = None) -> Iterator[BatchStream]:
+        """Read batches; the table of contents is read at once, the rest as it is asked for. Does not close ``stream``.
+
+        Args:
+            stream: the bytes, with ``seek`` and ``tell``.
+            schema: what the columns must be.
+
+        Raises:
+            SourceError: it is no Parquet, is damaged, or was cut short.
+        """
+        with ParquetDecoder(stream, schema, batch_bytes=self.batch_bytes, columns=self.columns) as decoder:
+            yield decoder
+
+    def _writer(self, file: Any, schema: pa.Schema) -> Any:
+        name, _, level = (self.codec or _DEFAULT_CODEC).partition(":")
+        return pyarrow_parquet().ParquetWriter(
+            file,
+            schema,
+            compression=name,
+            compression_level=int(level) if level else None,
+            write_page_checksum=True,
+        )
+
+
+def _row_groups(batches: BatchStream, most_bytes: int) -> Iterator[list[pa.RecordBatch]]:
+    """Yield batches together as long as they are no more than ``most_bytes``, a single row excepted."""
+    group: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        for piece in pieces(batch, most_bytes):
+            if group and size + piece.nbytes > most_bytes:
+                yield group
+                group, size = [], 0
+            if piece.num_rows:
+                group.append(piece)
+                size += piece.nbytes
+    if group:
+        yield group
+
+
+def _check_types(schema: pa.Schema) -> None:
+    """Refuse columns that Parquet has no type for. Arrow says only that there is one, and some only at the first row."""
+    if not schema.names:
+        raise ConfigurationError("there are no columns, which a Parquet file can not say")
+    if _reason_against(schema) is None:
+        return
+    for field in schema:
+        reason = _reason_against(pyarrow().schema([field]))
+        if reason is not None:
+            raise ConfigurationError(
+                f"column {field.name!r} is {field.type}, which Parquet has no type for; make it text in the query"
+            ) from reason
+
+
+def _reason_against(schema: pa.Schema) -> Exception | None:
+    """Try to write a row of NULLs: Arrow knows some of what it cannot write only then."""
+    arrow = pyarrow()
+    nulls = arrow.table([arrow.nulls(1, field.type) for field in schema], names=schema.names)
+    try:
+        with pyarrow_parquet().ParquetWriter(arrow.MockOutputStream(), nulls.schema) as writer:
+            writer.write_table(nulls)
+    except (arrow.ArrowNotImplementedError, arrow.ArrowInvalid, arrow.ArrowTypeError) as exc:
+        reason: Exception = exc
+        return reason
+    return None
