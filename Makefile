@@ -8,7 +8,7 @@ IN_PARALLEL = --numprocesses 2 --dist loadgroup
 VERSIONS = pyproject.toml constraints.txt
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test slow faults check bench bench-tables all-pythons clean .venvs/swift .venvs/peers
+.PHONY: help demo test slow faults check bench bench-tables all-pythons clean .venvs/swift .venvs/ferretdb .venvs/peers
 .DELETE_ON_ERROR:
 
 help:  ## what there is
@@ -17,13 +17,13 @@ help:  ## what there is
 demo: .venv/.demo .venvs/swift  ## a million rows to stdout, HTTP and S3, and proof that nothing stays behind
 	@$(BIN)/python demo/run.py
 
-test: .venv/.dev .venvs/swift  ## all tests but the slow ones, against real servers
+test: .venv/.dev .venvs/swift .venvs/ferretdb  ## all tests but the slow ones, against real servers
 	@$(BIN)/python -m pytest -q $(IN_PARALLEL) $(ARGS)
 
-slow: .venv/.dev .venvs/swift  ## the slow tests
+slow: .venv/.dev .venvs/swift .venvs/ferretdb  ## the slow tests
 	@$(BIN)/python -m pytest -q -m slow $(IN_PARALLEL) $(ARGS)
 
-faults: .venv/.dev .venvs/swift  ## every source, every sink, every fault
+faults: .venv/.dev .venvs/swift .venvs/ferretdb  ## every source, every sink, every fault
 	@$(BIN)/python -m pytest -q -m "" $(IN_PARALLEL) tests/faults $(ARGS)
 
 check: .venv/.dev  ## style, types, layers
@@ -70,6 +70,10 @@ $(BIN)/python:
 	@scripts/make-venv $(PYTHON) .venvs/peers
 	@.venvs/peers/bin/python -m pip --disable-pip-version-check install --quiet --group peers
 	@touch $@
+
+# The MongoDB server of the tests. Without Go to build it with, or if that fails, its tests say what is missing.
+.venvs/ferretdb:
+	@scripts/build-ferretdb || true
 
 # The S3 server of tests and demo. One of its own, because eventlet replaces half the standard library.
 .venvs/swift: .venvs/swift/.stamp

@@ -68,7 +68,8 @@ class HttpEndpoint:
         assert (post.method, post.ending) == ("POST", Ending.COMPLETE), post
         assert post.headers["transfer-encoding"] == "chunked", post
         connections = self.server.connections - self._connections_before
-        return Arrival(post.body_bytes, post.sha256, f"one chunked POST, {connections} connections")
+        spent = "one connection" if connections == 1 else f"{connections} connections"
+        return Arrival(post.body_bytes, post.sha256, f"one chunked POST, {spent}")
 
 
 class ObjectStore:

@@ -13,7 +13,8 @@ import importlib
 TYPE_CHECKING = False  # what type checkers know it by; importing typing would be most of the cost of this module
 
 if TYPE_CHECKING:  # what type checkers see of the lazy names; tests/test_front_door.py compares the two
-    from penstock.api import copy as copy
+    from penstock.api import copy as copy, plan as plan, preview as preview
+    from penstock.copy_options import CopyOptions as CopyOptions
     from penstock.core.budget import Budget as Budget
     from penstock.core.cancel import (
         CancelScope as CancelScope,
@@ -79,6 +80,7 @@ _HOME = {
     "ClosedError": "errors",
     "ConfigurationError": "errors",
     "ConnectorError": "errors",
+    "CopyOptions": "copy_options",
     "ConsumerHandle": "core.pipe",
     "DeadlineExceeded": "errors",
     "EndOfChannel": "errors",
@@ -113,6 +115,8 @@ _HOME = {
     "move_on_after": "core.cancel",
     "on_cancel": "core.cancel",
     "pipe": "core.pipe",
+    "plan": "api",
+    "preview": "api",
     "reading_from": "core.pipe",
     "select": "core.channel",
     "sleep": "core.cancel",

@@ -5,32 +5,29 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
-from pathlib import PurePath
+from typing import Any
 
 from penstock import connectors, formats
-from penstock.connectors import IfExists, SinkRequest, SourceRequest
+from penstock.connectors import IfExists, SourceRequest
+from penstock.connectors.iterables import Data, name_of, source_from
+from penstock.copy_options import CopyOptions
+from penstock.destinations import Address, target_of
+from penstock.dry_run import preview
 from penstock.engines import local
 from penstock.engines.outcome import Observer
-from penstock.errors import ConfigurationError
-from penstock.flow.contracts import Format, Sink, Source, TableSink
+from penstock.flow.contracts import Sink, Source, TableSink
 from penstock.flow.losses import Losses, OnTypeLoss
 from penstock.flow.memory import MemorySplit, split_memory
 from penstock.flow.plan import Plan, make_plan
-from penstock.flow.suggest import did_you_mean
-from penstock.flow.units import parse_duration, parse_size
+from penstock.flow.units import parse_duration, parse_rate, parse_size
 from penstock.progress import showing
 from penstock.report import Report
 
-__all__ = ["CopyOptions", "copy", "plan", "run"]
-
-Address = str | os.PathLike[str]
-
-_DEFAULT_FORMAT = "csv"
+__all__ = ["CopyOptions", "copy", "plan", "preview", "run"]
 
 
 def copy(
-    source: Address | Source,
+    source: Address | Source | Data,
     destination: Address | Sink | TableSink,
     *,
     query: str | None = None,
@@ -52,6 +49,8 @@ def copy(
     max_memory: int | str = "128MiB",
     part_size: int | str | None = None,
     concurrency: int | None = None,
+    max_file_size: int | str | None = None,
+    bwlimit: float | str | None = None,
     method: str | None = None,
     timeout: float | str | None = None,
     stall_timeout: float | str | None = None,
@@ -64,22 +63,25 @@ def copy(
 
     Args:
         source: a URI (``postgresql://``, ``sqlite:///file.db``, ``s3://bucket/key.csv.gz``, ``https://...``), a path,
-            ``"-"`` for standard input, or an object that is a :class:`penstock.flow.contracts.Source`.
+            ``"-"`` for standard input, or an object that is a :class:`penstock.flow.contracts.Source`. Or data of this
+            process: an iterable of dicts, of tuples (with ``columns``) or of bytes (with ``source_format``), an open
+            binary file, Arrow data of any library; see :mod:`penstock.connectors.iterables`.
         destination: a URI, a path, ``"-"`` for standard output, or a :class:`penstock.flow.contracts.Sink` (or
             ``TableSink``), which then knows itself where it writes and what it does with what is there.
         query: SQL to run at a database.
         table: table to read, instead of a query.
-        columns: columns of ``table``, in this order; None for all.
+        columns: columns of ``table``, in this order; None for all. Of tuples, their names.
         where: condition on the rows of ``table``, as SQL.
         limit: at most so many rows.
         source_format: what a file, body or standard input holds, where its name does not tell.
         source_compression: how it is compressed, where its name does not tell.
-        source_format_options: what only that format knows: ``{"delimiter": ";"}``.
+        source_format_options: what only that format knows: ``{"delimiter": ";"}``; see docs/formats.md.
         source_options: what only this kind of source knows; see docs/connectors.md.
         on_type_loss: what to do about a value that the type of its column cannot hold: ``"error"``; ``"warn"``, and it
             becomes NULL; ``"text"``, and columns that could hold such values are text.
         format: what to write; None: as the destination's name says, else as the source has it, else CSV.
-        compression: ``"gzip"``, ``"zstd"``, ``"none"``; None: as the destination's name says.
+        compression: ``"gzip"``, ``"zstd"``, perhaps with a level (``"zstd:9"``), or ``"none"``; None: as the
+            destination's name says.
         format_options: what only that format knows: ``{"delimiter": ";"}``.
         to_table: table to load, where the destination is a database; None: named as ``table``.
         if_exists: ``"fail"``, ``"overwrite"`` or ``"skip"``; to a table also ``"append"``.
@@ -88,6 +90,9 @@ def copy(
             :mod:`penstock.flow.memory` for what they are spent on.
         part_size: bytes of one part of a multipart upload; None: as large as fits into ``max_memory``.
         concurrency: parts sent at once; None: up to 4.
+        max_file_size: bytes of one file, as stored: the data goes into ``name.00001.csv.gz``, ``name.00002.csv.gz``, ...
+            each complete in itself, and ``name.manifest.json``, written last, names them. None: one file.
+        bwlimit: bytes per second that the destination may take, as a number or ``"10MiB/s"``; None for no limit.
         method: HTTP method to send with; None for POST.
         timeout: seconds for the whole copy (or ``"5m"``); None for no limit.
         stall_timeout: seconds without any byte moving (or ``"30s"``); None waits for ever.
@@ -120,6 +125,8 @@ def copy(
         max_memory=max_memory,
         part_size=part_size,
         concurrency=concurrency,
+        max_file_size=max_file_size,
+        bwlimit=bwlimit,
         method=method,
         timeout=timeout,
         stall_timeout=stall_timeout,
@@ -127,65 +134,42 @@ def copy(
     return run(plan(source, destination, options), progress=progress)
 
 
-@dataclass(frozen=True, kw_only=True)
-class CopyOptions:
-    """The keyword arguments of :func:`copy` that say what to do, with the same meanings and defaults."""
-
-    query: str | None = None
-    table: str | None = None
-    columns: Sequence[str] | None = None
-    where: str | None = None
-    limit: int | None = None
-    source_format: str | None = None
-    source_compression: str | None = None
-    source_format_options: Mapping[str, object] | None = None
-    source_options: Mapping[str, object] | None = None
-    on_type_loss: OnTypeLoss = "error"
-    format: str | None = None
-    compression: str | None = None
-    format_options: Mapping[str, object] | None = None
-    to_table: str | None = None
-    if_exists: IfExists = "fail"
-    destination_options: Mapping[str, object] | None = None
-    max_memory: int | str = "128MiB"
-    part_size: int | str | None = None
-    concurrency: int | None = None
-    method: str | None = None
-    timeout: float | str | None = None
-    stall_timeout: float | str | None = None
-
-
-def plan(source: Address | Source, destination: Address | Sink | TableSink, options: CopyOptions | None = None) -> Plan:
+def plan(
+    source: Address | Source | Data,
+    destination: Address | Sink | TableSink,
+    options: CopyOptions | None = None,
+    /,
+    **keywords: Any,
+) -> Plan:
     """Decide what :func:`copy` would do, and touch nothing. ``print(plan(...))`` shows it.
+
+    Args:
+        source: as of :func:`copy`.
+        destination: as of :func:`copy`.
+        options: what else was asked for; None to give it as keywords.
+        keywords: those of :func:`copy`, but for ``progress``.
 
     Raises:
         ConfigurationError: the request makes no sense as written.
     """
-    options = options or CopyOptions()
+    options = options or CopyOptions(**keywords)
     memory = _split(options)
     losses = Losses()
-    opened = source if isinstance(source, Source) else _open_source(os.fspath(source), options, memory, losses)
-    if isinstance(destination, Sink):
-        target, compression = _choose_target("", opened, options)
-        sink: Sink | TableSink = destination
-    elif isinstance(destination, TableSink) or connectors.takes_tables(os.fspath(destination)):
-        target, compression = None, None
-        sink = destination if isinstance(destination, TableSink) else _open_table(os.fspath(destination), options)
-    else:
-        address = os.fspath(destination)
-        target, compression = _choose_target(address, opened, options)
-        sink = _open_sink(address, target, compression, options, memory)
+    opened = _opened(source, options, memory, losses)
+    target = target_of(destination, opened, options, memory)
     return make_plan(
         opened,
-        sink,
-        target_format=target,
-        compression=compression,
+        target.sink,
+        target_format=target.format,
+        compression=target.compression,
         memory=memory,
         losses=losses,
         timeout=None if options.timeout is None else parse_duration(options.timeout, name="timeout"),
         stall_timeout=None
         if options.stall_timeout is None
         else parse_duration(options.stall_timeout, name="stall_timeout"),
+        bwlimit=None if options.bwlimit is None else parse_rate(options.bwlimit, name="bwlimit"),
+        if_exists=options.if_exists if isinstance(destination, str | os.PathLike) else "",
     )
 
 
@@ -203,9 +187,17 @@ def _split(options: CopyOptions) -> MemorySplit:
     return split_memory(max_memory, part_size=part_size, concurrency=options.concurrency)
 
 
-def _open_source(address: str, options: CopyOptions, memory: MemorySplit, losses: Losses) -> Source:
-    request = SourceRequest(
-        uri=address,
+def _opened(source: Address | Source | Data, options: CopyOptions, memory: MemorySplit, losses: Losses) -> Source:
+    if isinstance(source, (str, os.PathLike)):
+        return connectors.open_source(_source_request(os.fspath(source), options, memory, losses))
+    if isinstance(source, Source):
+        return source
+    return source_from(source, _source_request(name_of(source), options, memory, losses))
+
+
+def _source_request(shown: str, options: CopyOptions, memory: MemorySplit, losses: Losses) -> SourceRequest:
+    return SourceRequest(
+        uri=shown,
         formats=formats,
         options=options.source_options or {},
         query=options.query,
@@ -217,74 +209,7 @@ def _open_source(address: str, options: CopyOptions, memory: MemorySplit, losses
         format_options=options.source_format_options or {},
         compression=options.source_compression,
         batch_bytes=memory.batch_bytes,
+        max_row_bytes=memory.max_memory,
         on_type_loss=options.on_type_loss,
         losses=losses,
     )
-    return connectors.open_source(request)
-
-
-def _open_sink(
-    address: str, target: Format, compression: str | None, options: CopyOptions, memory: MemorySplit
-) -> Sink | TableSink:
-    if options.to_table is not None:
-        raise ConfigurationError(f"{connectors.redact(address)}: to_table is for databases")
-    request = SinkRequest(
-        uri=address,
-        formats=formats,
-        options=options.destination_options or {},
-        format_name=target.name,
-        media_type=target.media_type,
-        compression=compression,
-        if_exists=options.if_exists,
-        part_size=memory.part_bytes,
-        concurrency=memory.concurrency,
-        method=options.method,
-    )
-    return connectors.open_sink(request)
-
-
-def _open_table(address: str, options: CopyOptions) -> Sink | TableSink:
-    shown = connectors.redact(address)
-    for name in ("format", "compression", "format_options", "method"):
-        if getattr(options, name) not in (None, "none"):
-            raise ConfigurationError(f"{shown}: {name} can not be used here: a database takes rows, not bytes")
-    table = options.to_table or options.table
-    if table is None:
-        raise ConfigurationError(f"{shown}: say which table to load (--to-table)")
-    request = SinkRequest(
-        uri=address,
-        formats=formats,
-        options=options.destination_options or {},
-        table=table,
-        if_exists=options.if_exists,
-    )
-    return connectors.open_sink(request)
-
-
-def _choose_target(address: str, source: Source, options: CopyOptions) -> tuple[Format, str | None]:
-    """Choose format and compression of the destination: as asked for, else as its name says, else as the source."""
-    named_format, named_compression = formats.infer(address)
-    name = options.format or named_format or _only(source.byte_formats) or _default_for(address)
-    compression = options.compression or named_compression
-    if compression in (None, "none"):
-        return formats.format_by_name(name, options.format_options or {}), None
-    known = formats.compression_names()
-    if compression not in known:
-        hint = did_you_mean(compression, known, otherwise=f"known are {', '.join(known)} and none")
-        raise ConfigurationError(f"unknown compression {compression!r}: {hint}")
-    return formats.format_by_name(name, options.format_options or {}), compression
-
-
-def _only(names: frozenset[str]) -> str | None:
-    return next(iter(names)) if len(names) == 1 else None
-
-
-def _default_for(address: str) -> str:
-    """Return CSV, unless a file's suffix says that something else was meant: `out.parquet` must not hold CSV."""
-    name = address.rpartition("/")[2]
-    if formats.infer(address)[1] is not None:
-        name = name.rpartition(".")[0]
-    if PurePath(name).suffix and not address.startswith(("http://", "https://")):
-        known = ", ".join(formats.format_names())
-        raise ConfigurationError(f"the name {name!r} does not tell the format; choose one with --format: {known}")
-    return _DEFAULT_FORMAT

@@ -33,8 +33,10 @@ class Report:
         peak_memory_bytes: the most memory this process had so far; None where the system does not tell.
         stages: how each stage spent its time, source first.
         verdict: who waited on whom, in one sentence.
+        connections_opened: connections made to systems outside; None where neither source nor destination tells.
         losses: columns with values that became NULL because their type could not hold them (``on_type_loss="warn"``).
-        leaks: what was left behind: threads, pipes. Always empty, or there is a bug worth reporting.
+        leaks: what was left behind: threads, sockets, cursors, pipes that :mod:`penstock.leaks` finds. Always empty, or
+            there is a bug worth reporting.
         details: what else the sink says: number of parts, status of the answer.
     """
 
@@ -50,6 +52,7 @@ class Report:
     peak_memory_bytes: int | None = None
     stages: tuple[StageStatus, ...] = ()
     verdict: str = ""
+    connections_opened: int | None = None
     losses: tuple[Loss, ...] = ()
     leaks: tuple[str, ...] = ()
     details: Mapping[str, object] = field(default_factory=dict)
@@ -72,6 +75,7 @@ class Report:
             peak_memory_bytes=outcome.peak_resident_bytes,
             stages=outcome.stages,
             verdict=outcome.verdict,
+            connections_opened=outcome.connections_opened,
             losses=plan.losses.told(),
             leaks=outcome.leaks,
             details=receipt.details,

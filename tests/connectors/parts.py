@@ -47,6 +47,17 @@ class Stream:
         return data
 
 
+class Filling(Stream):
+    """Keeps the contract of a stream: ``read(n)`` gives n bytes until the end."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        parts: list[bytes] = []
+        while size and (part := super().read(size)):
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+
 class EndlessStream:
     """Never ends; counts what was read. Without ``read1``: not every stream has it."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 
-from penstock.connectors._http_connection import Endpoint, connected
+from penstock.connectors.http._connection import connected
+from penstock.connectors.http._endpoint import Endpoint
 from penstock.errors import SinkError
 from tests.core.threads import start
 

@@ -14,8 +14,11 @@ from time import monotonic
 
 import pytest
 
+import penstock
+from penstock import connectors, formats
 from penstock.core.pipe import pipe
-from penstock.errors import BrokenError, SinkError
+from penstock.errors import BrokenError, ConfigurationError, SinkError, SourceError
+from penstock.flow.contracts import Closable, Sink
 from tests.connectors.parts import (
     SECRET,
     Cancellable,
@@ -131,10 +134,78 @@ def test_every_sink_has_its_own_idempotency_key(http_server: HttpServer) -> None
 
 
 def test_check_connects_and_sends_nothing(http_server: HttpServer) -> None:
-    """Looking is not asking: no request is made."""
-    assert sink_of(http_server.url).check() is True
+    """Looking is not asking: no request is made. The connection stays for store(), or until the sink is closed."""
+    sink = sink_of(http_server.url)
+    assert sink.check() is True
+    http_server.wait_until(lambda: http_server.open_connections == 1)
+    assert isinstance(sink, Closable)
+    sink.close()
+    sink.close()
     http_server.wait_until(lambda: http_server.connections == 1 and http_server.open_connections == 0)
     assert http_server.requests == []
+
+
+def test_check_and_store_use_one_connection(address: str, http_server: HttpServer) -> None:
+    """Plain and under TLS; afterwards it is closed."""
+    sink = sink_of(address)
+    assert sink.check() is True
+    sink.store(data_stream(DATA))
+    (request,) = http_server.finished(1)
+    assert request.body == DATA
+    http_server.wait_until(lambda: http_server.connections == 1 and http_server.open_connections == 0)
+
+
+def test_a_connection_that_was_closed_meanwhile_is_made_again() -> None:
+    """The source may take its time; a server need not wait for it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        sink = sink_of(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        sink.check()
+        listener.accept()[0].close()
+        storing = start(sink.store, data_stream(b"x"))
+        with listener.accept()[0] as connection, connection.makefile("rb") as received:
+            while received.readline() != b"0\r\n":
+                pass
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            assert storing.result().bytes_stored == 1
+
+
+def test_a_whole_copy_uses_one_connection(http_server: HttpServer) -> None:
+    """From check to store, through the engine; also where nothing is stored, none stays open."""
+    assert penstock.copy([{"a": 1}], http_server.url, format="ndjson").rows == 1
+    http_server.wait_until(lambda: http_server.connections == 1 and http_server.open_connections == 0)
+    with pytest.raises(SourceError, match="no such file"):
+        penstock.copy("absent.csv", http_server.url)
+    http_server.wait_until(lambda: http_server.connections == 2 and http_server.open_connections == 0)
+
+
+def test_headers_and_tokens_of_the_user_are_sent(http_server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In all the ways they can be given; what the user says of the content counts."""
+    monkeypatch.setenv("MY_TOKEN", SECRET)
+    options = {"header.X-One": "1", "header": {"Content-Type": "text/special"}, "token_env": "MY_TOKEN"}
+    sink_of(http_server.url, options=options).store(data_stream(b"x"))
+    (request,) = http_server.finished(1)
+    assert request.headers["x-one"] == "1"
+    assert request.headers["content-type"] == "text/special"
+    assert request.headers["authorization"] == f"Bearer {SECRET}"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"header": SECRET}, "the option 'header' is 'Name: value'"),
+        ({"header.X": f"{SECRET}\r\nHost: evil"}, "the value of the header 'X' holds characters HTTP forbids"),
+        ({"header": f"X Y: {SECRET}"}, "'X Y' can not be the name of a header"),
+        ({"header.Transfer-Encoding": SECRET}, "the header 'Transfer-Encoding' is for penstock to set"),
+        ({"token_env": "NOT_SET_ANYWHERE"}, "the environment variable 'NOT_SET_ANYWHERE' of token_env is not set"),
+        ({"request_sise": SECRET}, "did you mean 'request_size'"),
+        ({"retries": "5"}, "retries need request_size"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, str], said: str) -> None:
+    """With what is wrong, and without the value where that is a secret."""
+    with pytest.raises(ConfigurationError, match=re.escape(said)) as caught:
+        sink_of("http://host/", options=options)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
 def test_backpressure_reaches_the_stream() -> None:
@@ -448,4 +519,23 @@ def test_no_secret_is_shown(http_server: HttpServer) -> None:
     with pytest.raises(SinkError) as caught:
         sink.store(data_stream(b"x"))
     shown = [sink.display_name, repr(sink), repr(vars(sink)), *traceback.format_exception(caught.value)]
+    assert SECRET not in "".join(shown)
+
+
+def test_no_header_is_shown(
+    http_server: HttpServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not in what asks for the sink, nor in its repr, error, traceback or log."""
+    monkeypatch.setenv("MY_TOKEN", SECRET)
+    caplog.set_level(0)
+    http_server.reply("/in", Reply(403))
+    options = {"header.X-Key": SECRET, "token_env": "MY_TOKEN"}
+    request = connectors.SinkRequest(
+        uri=f"{http_server.url}/in?token={SECRET}", formats=formats, format_name="csv", options=options
+    )
+    sink = connectors.open_sink(request)
+    assert isinstance(sink, Sink)
+    with pytest.raises(SinkError) as caught:
+        sink.store(data_stream(b"x"))
+    shown = [repr(request), repr(sink), repr(vars(sink)), *traceback.format_exception(caught.value), caplog.text]
     assert SECRET not in "".join(shown)

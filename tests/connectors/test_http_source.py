@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gzip
 import socket
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from penstock.errors import SourceError
+from penstock import connectors, formats
+from penstock.errors import ConfigurationError, SourceError
+from penstock.flow.contracts import Describable
 from tests.connectors.parts import SECRET, Cancellable, read_bytes, read_rows, source_of
-from tests.core.threads import start
+from tests.core.threads import start, wait_until
 from tests.servers.http import HttpServer, Reply
 
 DATA = b"a,b\n" + b"1,x\n" * 50_000
@@ -99,15 +102,22 @@ def test_a_refusal_is_an_error(http_server: HttpServer, status: int, hint: str) 
     assert SECRET not in text
 
 
-def test_redirects_are_followed_without_the_password(http_server: HttpServer) -> None:
-    """Relative and absolute; the authorization was for the first server."""
-    http_server.reply("/x.csv", Reply(302, headers={"Location": "/y"}))
-    http_server.reply("/y", Reply(307, headers={"Location": f"{http_server.url}/z?q=1"}))
-    http_server.reply("/z", Reply(body=DATA))
-    uri = http_server.url.replace("//", f"//bob:{SECRET}@") + "/x.csv"
-    assert read_bytes(source_of(uri)) == DATA
-    assert [request.target for request in http_server.requests] == ["/x.csv", "/y", "/z?q=1"]
-    assert ["authorization" in request.headers for request in http_server.requests] == [True, False, False]
+def test_redirects_keep_the_password_to_the_server_it_is_for(http_server: HttpServer) -> None:
+    """Relative and absolute ones lead on, over the same connection; another server is not told who we are."""
+    with HttpServer() as other:
+        http_server.reply("/x.csv", Reply(302, headers={"Location": "/y"}, body=b"see there"))
+        http_server.reply("/y", Reply(307, headers={"Location": f"{http_server.url}/z?q=1"}))
+        http_server.reply("/z", Reply(301, headers={"Location": f"{other.url}/a b/\u00e9"}))
+        other.reply("*", Reply(body=DATA))
+        uri = http_server.url.replace("//", f"//bob:{SECRET}@") + "/x.csv"
+        assert read_bytes(source_of(uri, options={"header.X-Key": SECRET})) == DATA
+        assert [request.target for request in http_server.requests] == ["/x.csv", "/y", "/z?q=1"]
+        assert ["authorization" in request.headers for request in http_server.requests] == [True, True, True]
+        assert http_server.connections == 1
+        (elsewhere,) = other.requests
+        assert elsewhere.target == "/a%20b/%C3%A9"
+        assert "authorization" not in elsewhere.headers
+        assert "x-key" not in elsewhere.headers
 
 
 def test_redirects_in_a_circle_end(http_server: HttpServer) -> None:
@@ -150,3 +160,146 @@ def test_leaving_early_closes_the_connection(http_server: HttpServer) -> None:
     with source_of(f"{http_server.url}/x.csv").open_bytes("csv") as chunks:
         next(chunks)
     http_server.wait_until(lambda: http_server.open_connections == 0)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "rows"),
+    [
+        ("text/csv; charset=utf-8", b"a,b\n1,x\n", [{"a": "1", "b": "x"}]),
+        ("Application/X-NDJSON", b'{"a":1}\n', [{"a": 1}]),
+        ("application/json", b'[{"a":1},\n{"a":2}]', [{"a": 1}, {"a": 2}]),
+        ("application/hal+json", b'[{"a":1}]', [{"a": 1}]),
+        ("text/tab-separated-values", b"a\tb\n1\tx\n", [{"a": "1", "b": "x"}]),
+    ],
+)
+def test_the_content_type_tells_the_format(
+    http_server: HttpServer, content_type: str, body: bytes, rows: list[dict[str, object]]
+) -> None:
+    """Where the address does not; one request finds out and reads."""
+    http_server.reply("/export", Reply(body=body, headers={"Content-Type": content_type}))
+    source = source_of(f"{http_server.url}/export")
+    assert source.byte_formats == frozenset()
+    assert read_rows(source) == rows
+    assert source.rows_read == len(rows)
+    assert len(http_server.requests) == 1
+
+
+@pytest.mark.parametrize(("headers", "said"), [({}, "gives no content type"), ({"Content-Type": "text/html"}, "html")])
+def test_a_format_that_nothing_tells_is_an_error(http_server: HttpServer, headers: dict[str, str], said: str) -> None:
+    """It says what the server said, and what to do."""
+    http_server.reply("/export", Reply(body=b"<html>", headers=headers))
+    with pytest.raises(SourceError, match=rf"the address does not tell the format.*{said}.*--source-format"):
+        read_rows(source_of(f"{http_server.url}/export"))
+
+
+def test_the_address_and_the_request_count_before_the_content_type(http_server: HttpServer) -> None:
+    """Many servers say text/plain or application/octet-stream to whatever they have."""
+    http_server.reply("*", Reply(body=b'{"a":1}\n', headers={"Content-Type": "text/csv"}))
+    assert read_rows(source_of(f"{http_server.url}/x.ndjson")) == [{"a": 1}]
+    assert read_rows(source_of(f"{http_server.url}/x", format="ndjson")) == [{"a": 1}]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_the_server_compresses_if_it_may(http_server: HttpServer, chunked: bool) -> None:
+    """And only then."""
+    body = gzip.compress(DATA)
+    http_server.reply("/x.csv", Reply(body=body, headers={"Content-Encoding": "gzip"}, chunked=chunked))
+    assert read_bytes(source_of(f"{http_server.url}/x.csv", options={"accept_encoding": "gzip"})) == DATA
+    assert http_server.requests[0].headers["accept-encoding"] == "gzip"
+    with pytest.raises(SourceError, match=r"gzip-encoded, which was not asked for .*accept_encoding=gzip"):
+        read_bytes(source_of(f"{http_server.url}/x.csv"))
+
+
+def test_a_compressed_body_that_is_cut_is_an_error(http_server: HttpServer) -> None:
+    """The server says it is whole; the compression knows that it is not."""
+    body = gzip.compress(DATA)[:-20]
+    http_server.reply("/x.csv", Reply(body=body, headers={"Content-Encoding": "gzip"}))
+    with pytest.raises(SourceError, match=r"/x\.csv: "):
+        read_bytes(source_of(f"{http_server.url}/x.csv", options={"accept_encoding": "gzip"}))
+
+
+def test_a_busy_server_is_asked_again(http_server: HttpServer) -> None:
+    """After as long as it says, over the same connection."""
+    busy = [Reply(status, headers={"Retry-After": "0"}, body=b"not now") for status in (503, 429, 504)]
+    http_server.reply("/x.csv", *busy, Reply(body=DATA))
+    assert read_bytes(source_of(f"{http_server.url}/x.csv")) == DATA
+    assert (len(http_server.requests), http_server.connections) == (4, 1)
+
+
+def test_a_server_that_stays_busy_is_an_error(http_server: HttpServer) -> None:
+    """Which says how often it was asked."""
+    http_server.reply("/x.csv", Reply(503, headers={"Retry-After": "Thu, 01 Jan 1970 00:00:00 GMT"}))
+    with pytest.raises(SourceError, match=r"3 times in a row: the server answered 503 Service Unavailable") as caught:
+        read_bytes(source_of(f"{http_server.url}/x.csv", options={"retries": 2}))
+    assert len(http_server.requests) == 3
+    assert caught.value.transient
+    with pytest.raises(SourceError, match=r"csv: the server answered 503 Service Unavailable \("):
+        read_bytes(source_of(f"{http_server.url}/x.csv", options={"retries": "0"}))
+
+
+def test_nobody_waits_for_hours(http_server: HttpServer) -> None:
+    """A server that wants an hour of peace is told of at once."""
+    http_server.reply("/x.csv", Reply(429, headers={"Retry-After": "3600"}))
+    with pytest.raises(SourceError, match="wants to be asked again in 1 h 00 min"):
+        read_bytes(source_of(f"{http_server.url}/x.csv"))
+    assert len(http_server.requests) == 1
+
+
+def test_a_cancel_ends_the_wait_for_a_busy_server(http_server: HttpServer, caplog: pytest.LogCaptureFixture) -> None:
+    """At once, whatever the server said."""
+    http_server.reply("/x.csv", Reply(503, headers={"Retry-After": "60"}))
+    call = Cancellable(lambda: read_bytes(source_of(f"{http_server.url}/x.csv")))
+    wait_until(lambda: "trying again in 1 min" in caplog.text)
+    assert call.cancel() < 0.5
+
+
+def test_what_it_would_read_is_described(http_server: HttpServer) -> None:
+    """From the beginning of the body; the rest is not fetched."""
+    http_server.reply("/x.csv", Reply(body=b"a,b\n" + b"1,x\n" * 5_000_000))
+    source = source_of(f"{http_server.url}/x.csv")
+    assert isinstance(source, Describable)
+    described = source.describe(None)
+    assert [(column.name, column.arrow_type) for column in described.columns] == [("a", "string"), ("b", "string")]
+    assert described.estimated_bytes == 20_000_004
+    assert described.reading.startswith("GET, ")
+    http_server.wait_until(lambda: http_server.open_connections == 0)
+    http_server.reply("/y", Reply(body=b'[{"a":1}]', headers={"Content-Type": "application/json"}))
+    source = source_of(f"{http_server.url}/y")
+    assert isinstance(source, Describable)
+    assert [column.arrow_type for column in source.describe(None).columns] == ["int64"]
+    assert read_rows(source) == [{"a": 1}]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"retries": "many"}, "must be a whole number"),
+        ({"accept_encoding": "br"}, "it may be identity, gzip, zstd"),
+        ({"records": "data"}, "records is for pages"),
+        ({"nxt": "link"}, "unknown option 'nxt'"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, str], said: str) -> None:
+    """Before anything is asked."""
+    with pytest.raises(ConfigurationError, match=said):
+        source_of("http://host/x.csv", options=options)
+
+
+def test_no_secret_is_shown(
+    http_server: HttpServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not in the request, the source, its errors, their tracebacks or the log."""
+    monkeypatch.setenv("MY_TOKEN", SECRET)
+    caplog.set_level(0)
+    http_server.reply("/x.csv", Reply(503, headers={"Retry-After": "0"}), Reply(404))
+    request = connectors.SourceRequest(
+        uri=http_server.url.replace("//", f"//bob:{SECRET}@") + f"/x.csv?sig={SECRET}",
+        formats=formats,
+        options={"header.X-Key": SECRET, "token_env": "MY_TOKEN"},
+    )
+    source = connectors.open_source(request)
+    with pytest.raises(SourceError) as caught:
+        read_bytes(source)
+    shown = [repr(request), repr(source), repr(vars(source)), *traceback.format_exception(caught.value), caplog.text]
+    assert SECRET not in "".join(shown)
+    assert http_server.requests[0].headers["authorization"] == f"Bearer {SECRET}"

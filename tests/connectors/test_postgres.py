@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-import os
 import re
 import socket
 import threading
 import traceback
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +19,6 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from penstock import formats
 from penstock.core.cancel import CancelScope, fail_after
 from penstock.errors import BrokenError, ConfigurationError, DeadlineExceeded, SourceError
-from penstock.flow.contracts import Source
 from tests.connectors.parts import (
     SECRET,
     Cancellable,
@@ -32,34 +29,17 @@ from tests.connectors.parts import (
     read_table,
     source_of,
 )
+from tests.connectors.postgres_parts import environment, nothing_left, query, running
 from tests.core.threads import wait_until
 from tests.formats.streams import Collected, Table
 
 if TYPE_CHECKING:
     from tests.servers.postgres import PostgresDatabase
 
+__all__ = ["environment", "nothing_left"]
+
 SLEEP = "SELECT pg_sleep(600)"
 MANY = "SELECT i, md5(i::text) FROM (SELECT generate_series(1, 100000000) AS i) AS made_as_they_are_read"
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No variable of libpq's from outside."""
-    for name in [name for name in os.environ if name.startswith("PG")]:
-        monkeypatch.delenv(name)
-
-
-@pytest.fixture(autouse=True)
-def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No session outlives a test by more than the moment the server needs to notice."""
-    database = request.getfixturevalue("postgres") if "postgres" in request.fixturenames else None
-    yield
-    if database is not None:
-        wait_until(lambda: database.sessions() == [])
-
-
-def query(database: PostgresDatabase, text: str, **options: object) -> Source:
-    return source_of(database.uri, query=text, **options)
 
 
 # --- values ---
@@ -259,11 +239,11 @@ def test_the_session_has_a_name(postgres: PostgresDatabase) -> None:
         ({"query": "SELECT 1 / (i - 5) FROM generate_series(1, 10) i"}, "division by zero"),
         (
             {"query": "SELECT 'NaN'::numeric(10, 2) AS n"},
-            "line 2: column 'n': The string 'NaN' is not a valid decimal128 number (make it text in the query: column::text)",
+            "row 1: column 'n': NaN does not fit decimal128(10, 2) (choose warn or text for on_type_loss, or make it",
         ),
         (
             {"query": "SELECT 'infinity'::timestamp AS t"},
-            "line 2: column 't': CSV conversion error to timestamp[us]: invalid value 'infinity'",
+            "row 1: column 't': infinity does not fit timestamp[us]",
         ),
     ],
 )
@@ -373,11 +353,6 @@ def test_a_server_that_never_answers_is_given_up_on() -> None:
 
 
 # --- nothing stays behind ---
-
-
-def running(database: PostgresDatabase) -> list[str]:
-    """Queries that are active now."""
-    return [text for state, text in database.sessions() if state == "active"]
 
 
 @pytest.mark.parametrize("text", [SLEEP, MANY, "SELECT count(*) FROM generate_series(1, 10000000000)"])

@@ -12,8 +12,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from penstock.connectors.sqlite import TYPE_TABLE
 from penstock.core.cancel import CancelScope, fail_after
 from penstock.errors import ConfigurationError, DeadlineExceeded, SourceError
+from penstock.flow.contracts import Describable
+from penstock.flow.description import ColumnType
+from penstock.flow.losses import Loss, Losses
 from tests.connectors.parts import Cancellable, cancelled_at_once, open_descriptors, read_rows, read_table, source_of
 
 FOR_EVER = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
@@ -122,6 +126,20 @@ def test_batches_are_bounded_in_bytes(uri: str) -> None:
         sizes = [(batch.num_rows, batch.nbytes) for batch in batches]
     assert sum(rows for rows, _ in sizes) == 3030
     assert max(size for _, size in sizes) < 350_000
+
+
+def test_batches_are_bounded_where_characters_have_several_bytes(uri: str) -> None:
+    """After the first, no batch is larger for being written in another script."""
+    fill(
+        uri,
+        "CREATE TABLE t (s TEXT)",
+        "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 900) "
+        "SELECT replace(hex(zeroblob(500)), '0', '\U0001f30a') FROM n",
+    )
+    with source_of(uri, table="t", batch_bytes=200_000).open_batches() as batches:
+        sizes = [batch.nbytes for batch in batches]
+    assert len(sizes) > 10
+    assert max(sizes[1:]) < 250_000
 
 
 def test_columns_where_and_limit_narrow_a_table_or_query(uri: str) -> None:
@@ -288,3 +306,81 @@ def test_it_is_read_in_the_thread_that_opened_it(uri: str) -> None:
     thread.start()
     thread.join()
     assert read == [[{"a": 1}]]
+
+
+def test_values_that_do_not_fit_become_null_when_told_so(uri: str) -> None:
+    """on_type_loss="warn": they are counted by column and kind; what fits stays."""
+    fill(
+        uri,
+        "CREATE TABLE t (i INTEGER, b BLOB)",
+        "INSERT INTO t VALUES (1, x'00'), ('x', 'y'), (2.5, NULL), ('z', x'')",
+    )
+    losses = Losses()
+    rows = read_rows(source_of(uri, table="t", on_type_loss="warn", losses=losses))
+    assert [tuple(row.values()) for row in rows] == [(1, b"\0"), (None, None), (None, None), (None, b"")]
+    assert losses.told() == (
+        Loss("i", "text does not fit int64", 2),
+        Loss("i", "real does not fit int64", 1),
+        Loss("b", "text does not fit binary", 1),
+    )
+
+
+def test_any_column_is_text_when_told_so(uri: str) -> None:
+    """on_type_loss="text": as SQLite lets any value into any column, and a double with all its digits."""
+    fill(
+        uri,
+        "CREATE TABLE t (i INTEGER, r REAL, b BLOB)",
+        "INSERT INTO t VALUES (1, 0.1, x'00ff'), ('x', 1e999, 'y'), (NULL, 2, NULL)",
+    )
+    table = read_table(source_of(uri, table="t", on_type_loss="text"))
+    assert set(table.schema.types) == {pa.string()}
+    assert [tuple(row.values()) for row in table.to_pylist()] == [
+        ("1", "0.1", "X'00FF'"),
+        ("x", "Inf", "y"),
+        (None, "2.0", None),
+    ]
+
+
+def test_a_strict_table_keeps_its_types_also_then(uri: str) -> None:
+    """Nothing else can be in it."""
+    fill(uri, "CREATE TABLE t (i INTEGER, s TEXT) STRICT", "INSERT INTO t VALUES (1, 'x')")
+    table = read_table(source_of(uri, table="t", on_type_loss="text"))
+    assert table.schema.types == [pa.int64(), pa.string()]
+
+
+def test_it_describes_itself_without_reading(uri: str) -> None:
+    """Columns with their types, how it is read, and how many rows there may be."""
+    fill(uri, "CREATE TABLE t (a VARCHAR(5), b)", "INSERT INTO t VALUES ('x', 1), ('y', 2)")
+    source = source_of(uri, table="t")
+    assert isinstance(source, Describable)
+    described = source.describe(None)
+    assert described.columns == (
+        ColumnType("a", "VARCHAR(5)", "string"),
+        ColumnType("b", "not declared", "", "as the values of the first batch are"),
+    )
+    assert (described.estimated_rows, source.rows_read) == (2, None)
+    assert "snapshot" in described.consistency
+    narrowed = source_of(uri, table="t", limit=1).describe(None)  # type: ignore[attr-defined]
+    assert narrowed.estimated_rows is None
+    texts = source_of(uri, table="t", on_type_loss="text").describe(None).columns  # type: ignore[attr-defined]
+    assert {column.arrow_type for column in texts} == {"string"}
+    with pytest.raises(SourceError, match="did you mean 't'"):
+        source_of(uri, query="SELECT * FROM tt").describe(None)  # type: ignore[attr-defined]
+
+
+def test_a_cancel_ends_the_wait_for_a_lock(uri: str) -> None:
+    """SQLite's own waiting hears no cancel; ours does."""
+    fill(uri, "CREATE TABLE t (a INT)")
+    with closing(sqlite3.connect(uri.removeprefix("sqlite:///"), isolation_level=None)) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        call = Cancellable(lambda: read_table(source_of(uri, table="t")))
+        call.wait_still()
+        assert call.cancel() < 0.5
+
+
+def test_every_type_of_the_contract_is_read_as_it_says(uri: str) -> None:
+    """The table in the documentation is the one the code keeps."""
+    for row in TYPE_TABLE[:-1]:
+        for declared in row.source.replace("declared as ", "").replace("...", "").replace("(p, s)", "").split(", "):
+            fill(uri, "DROP TABLE IF EXISTS t", f"CREATE TABLE t (a {declared})")
+            assert str(read_table(source_of(uri, table="t")).schema.field("a").type) == row.arrow

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 
-def make_certificate(folder: Path) -> Path:
-    """Make a self-signed certificate for 127.0.0.1; key and certificate are in one file."""
+def make_certificate(folder: Path, name: str = "IP:127.0.0.1") -> Path:
+    """Make a self-signed certificate for ``name``; key and certificate are in one file."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("the openssl program, which makes the certificate, is not installed")
@@ -24,7 +24,8 @@ def make_certificate(folder: Path) -> Path:
     subprocess.run(
         [
             *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"),
-            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)),
+            *("-addext", f"subjectAltName={name}", "-addext", "basicConstraints=critical,CA:FALSE"),
+            *("-keyout", str(key), "-out", str(certificate)),
         ],
         check=True,
         capture_output=True,

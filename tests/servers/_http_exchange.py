@@ -90,6 +90,7 @@ class Reply:
         headers: further headers.
         chunked: send the body in chunks instead of with its length.
         close: close the connection after the reply, and say so.
+        hang_up: read the request, and reset the connection without an answer.
         cut_after: break off after so many bytes of the body, and reset the connection.
         after_bytes: answer once so many bytes of the request's body were read; None: when it has ended.
         then: what happens to the rest of the request after an early answer: "drain" reads and counts it,
@@ -103,6 +104,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     chunked: bool = False
     close: bool = False
+    hang_up: bool = False
     cut_after: int | None = None
     after_bytes: int | None = None
     then: Literal["drain", "stall", "reset"] = "drain"
@@ -169,7 +171,12 @@ class _Exchange:
         return self.request.answered and not self._closes()
 
     def _closes(self) -> bool:
-        return self.reply.close or self.reply.cut_after is not None or self.request.ending is Ending.UNREAD
+        return (
+            self.reply.close
+            or self.reply.hang_up
+            or self.reply.cut_after is not None
+            or self.request.ending is Ending.UNREAD
+        )
 
     # --- the request --------------------------------------------------------------------------------------------
 
@@ -222,6 +229,9 @@ class _Exchange:
     # --- the reply ----------------------------------------------------------------------------------------------
 
     def _answer(self) -> None:
+        if self.reply.hang_up:
+            self._reset()
+            return
         self.connection.sendall(self._head())
         if self.request.method != "HEAD":
             if self.reply.cut_after is not None:

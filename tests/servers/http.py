@@ -140,6 +140,8 @@ class HttpServer:
                 self._start_serving(self._listener.accept()[0])
 
     def _start_serving(self, connection: socket.socket) -> None:
+        # Head and body of a reply are sent apart; without this, the second would wait for the client's delayed ACK.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._change:
             self.connections += 1
             name = f"http-server-{self.port}-{self.connections}"

@@ -17,6 +17,7 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from tests.servers import Unavailable
-from tests.servers._process import end_process, wait_until_ready
+from tests.servers._process import POLL_SECONDS, end_process, wait_until_ready
 from tests.servers._sigv4 import signed
 
 __all__ = ["S3Error", "S3Server", "Statistics", "run_s3"]
@@ -93,6 +94,22 @@ class S3Server:
         self._call("PUT", f"/{name}")
         return name
 
+    def wait_until_it_serves(self) -> None:
+        """Block until it answers to signed requests; some listen before they do.
+
+        Raises:
+            S3Error: it has not within half a minute.
+        """
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while True:
+            try:
+                self._call("GET", "/")
+                return
+            except S3Error:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(POLL_SECONDS)
+
     def objects(self, bucket: str) -> dict[str, int]:
         """Key and size of (the first thousand) objects."""
         listing = ElementTree.fromstring(self._call("GET", f"/{bucket}", {"list-type": "2"}))
@@ -100,14 +117,31 @@ class S3Server:
             _text(entry, "Key"): int(_text(entry, "Size")) for entry in listing.iterfind("s3:Contents", XML_NAMESPACE)
         }
 
-    def uploads(self, bucket: str) -> list[str]:
-        """Keys of (the first thousand) multipart uploads neither completed nor aborted."""
-        listing = ElementTree.fromstring(self._call("GET", f"/{bucket}", {"uploads": ""}))
+    def uploads(self, bucket: str, key: str = "") -> list[str]:
+        """Keys of (the first thousand) multipart uploads neither completed nor aborted; of ``key`` only, if given.
+
+        MinIO tells them only to who names the key.
+        """
+        query = {"uploads": "", **({"prefix": key} if key else {})}
+        listing = ElementTree.fromstring(self._call("GET", f"/{bucket}", query))
         return [_text(entry, "Key") for entry in listing.iterfind("s3:Upload", XML_NAMESPACE)]
+
+    def upload_ids(self, bucket: str) -> list[str]:
+        """Ids of the same."""
+        listing = ElementTree.fromstring(self._call("GET", f"/{bucket}", {"uploads": ""}))
+        return [_text(entry, "UploadId") for entry in listing.iterfind("s3:Upload", XML_NAMESPACE)]
+
+    def begin_upload(self, bucket: str, key: str) -> str:
+        """Create a multipart upload, as somebody else might; return its id."""
+        return _text(ElementTree.fromstring(self._call("POST", f"/{bucket}/{key}", {"uploads": ""})), "UploadId")
 
     def read(self, bucket: str, key: str) -> bytes:
         """The whole object, in memory."""
         return self._call("GET", f"/{bucket}/{key}")
+
+    def put(self, bucket: str, key: str, data: bytes) -> None:
+        """Store an object in one request."""
+        self._call("PUT", f"/{bucket}/{key}", body=data)
 
     # --- what goes wrong ----------------------------------------------------------------------------------------
 
@@ -118,6 +152,10 @@ class S3Server:
     def hold(self, operation: str, *, times: int = 1) -> None:
         """Neither read nor answer the next ``times`` requests of this operation until :meth:`heal`."""
         self._order({"operation": operation, "times": times, "status": 0, "code": ""})
+
+    def lose(self, operation: str, *, times: int = 1) -> None:
+        """Do what the next ``times`` requests of this operation ask, and break the connection instead of answering."""
+        self._order({"operation": operation, "times": times, "status": -1, "code": ""})
 
     def heal(self) -> None:
         """Forget every order; let requests that are held go on."""
@@ -134,10 +172,10 @@ class S3Server:
 
     # --- requests -----------------------------------------------------------------------------------------------
 
-    def _call(self, method: str, path: str, query: Mapping[str, str] | None = None) -> bytes:
+    def _call(self, method: str, path: str, query: Mapping[str, str] | None = None, body: bytes = b"") -> bytes:
         keys = {"access_key": self.access_key, "secret_key": self.secret_key, "region": self.region}
-        target, headers = signed(method, f"127.0.0.1:{self.port}", path, query or {}, b"", **keys)
-        return self._request(method, target, b"", headers)
+        target, headers = signed(method, f"127.0.0.1:{self.port}", path, query or {}, body, **keys)
+        return self._request(method, target, body, headers)
 
     def _control(self, method: str, path: str, content: object = None) -> Any:
         return json.loads(self._request(method, path, json.dumps(content).encode(), {}))

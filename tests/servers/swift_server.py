@@ -22,6 +22,7 @@ import pwd
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from socket import SHUT_RDWR
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -108,7 +109,8 @@ class Gate:
     """Counts every request, and refuses or holds the next ones of an operation when told to over ``/-/``.
 
     ``POST /-/rules`` takes a list of ``{"operation", "times", "status", "code"}`` in place of the rules so far; a rule
-    without ``status`` holds its requests until the rules are replaced, then lets them through.
+    without ``status`` holds its requests until the rules are replaced, then lets them through; one with a negative
+    ``status`` has them carried out, and breaks the connection instead of answering.
     ``GET /-/statistics`` answers with the counts. No bucket can be called ``-``. Requests of the helper in ``s3.py`` carry
     a header of their own: they pass uncounted, and so do their connections.
     """
@@ -134,6 +136,8 @@ class Gate:
         operation = operation_of(environment)
         self.requests[operation] += 1
         rule = self._take_rule(operation)
+        if rule and rule["status"] < 0:
+            return self._lose(environment)
         if rule and rule["status"]:
             return self._refuse(environment, start, operation, rule)
         if rule:
@@ -160,6 +164,13 @@ class Gate:
                 rule["times"] -= 1
                 return rule
         return None
+
+    def _lose(self, environment: Environment) -> Iterable[bytes]:
+        """Do it, and tell nobody."""
+        for _ in self.application(environment, lambda *_: None):
+            pass
+        environment["penstock.connection"].shutdown(SHUT_RDWR)
+        raise ConnectionResetError("told to lose the answer")
 
     def _hold(self, operation: str) -> None:
         self.held[operation] += 1
@@ -253,6 +264,7 @@ def counting_protocol(gate: Gate) -> type:
 
         def get_environ(self) -> Environment:
             environment: Environment = super().get_environ()
+            environment["penstock.connection"] = self.connection
             if self.counted and is_from_helper(environment):
                 gate.connections -= 1
                 self.counted = False

@@ -66,6 +66,10 @@ def _run(argv: Sequence[str] | None) -> int:
         from penstock.cli import leaks
 
         return leaks.run(arguments)
+    if arguments.command == "plan" or arguments.dry_run:
+        from penstock.cli import plan
+
+        return plan.run(arguments)
     from penstock.cli import cp
 
     return cp.run(arguments)

@@ -18,6 +18,7 @@ _OVERVIEW = """\
 examples:
   penstock cp sqlite:///shop.db - -t orders --format ndjson | head
   penstock cp postgresql://db/shop s3://bucket/orders.csv.gz -q 'select * from orders'
+  penstock plan postgresql://db/shop s3://bucket/orders.csv.gz -q 'select * from orders'
   penstock leaks script.py
 
 `penstock COMMAND --help` shows the flags of a command.
@@ -26,10 +27,11 @@ examples:
 _CP_DESCRIPTION = """\
 Copy a table, a query or a file to a destination, which appears complete or not at all.
 
-SRC  postgresql://user@host/db, sqlite:///file.db, s3://bucket/key, https://..., a path, or - for standard input
-DST  s3://bucket/key, https://... (sent as the body of a POST), a path, or - for standard output
+SRC  postgresql:// mysql:// mongodb:// sqlite:/// duckdb:///, s3:// gs:// az://, https://, a path, or - (standard input)
+DST  s3:// gs:// az://, https:// (the body of a POST), a path, or - (standard output); or, with --to-table, a database:
+     postgresql:// mysql:// sqlite:/// duckdb:///
 
-Format and compression are told by the names (.csv .ndjson, .gz .zst) unless flags say otherwise.
+Format and compression are told by the names (.csv .ndjson .parquet, .gz .zst) unless flags say otherwise.
 Data goes to standard output, everything else to standard error.
 """
 
@@ -38,6 +40,8 @@ examples:
   penstock cp sqlite:///shop.db - -t orders                        a table as CSV, to standard output
   penstock cp sqlite:///shop.db orders.ndjson.zst -t orders        ... to a compressed file
   penstock cp postgresql:///shop s3://bucket/big.csv.gz -f big.sql a query to an object store
+  penstock cp postgresql:///shop big.csv.gz -t orders --max-file-size 1GiB    several files and a manifest
+  penstock cp orders.parquet postgresql:///shop --to-table orders            a file into a table
   penstock cp events.csv https://example.org/ingest --format ndjson
   zcat old.csv.gz | penstock cp - new.ndjson --source-format csv
 
@@ -46,7 +50,16 @@ exit codes:
   130, 143 stopped by SIGINT, SIGTERM   141 whoever read standard output has left
 
 Passwords: rather than into SRC or DST, where other users may see them, put them into ~/.pgpass, PGPASSWORD
-or AWS_SECRET_ACCESS_KEY. Sizes read 64MiB, 64M or 64MB (a million); durations 30s, 5m, 1h30m.
+or AWS_SECRET_ACCESS_KEY. Sizes read 64MiB, 64M or 64MB (a million); durations 30s, 5m, 1h30m. `penstock plan` with the
+same arguments says what would be done.
+"""
+
+_PLAN_DESCRIPTION = """\
+Say what `penstock cp` would do with the same arguments, and write nothing: how the data is read and why, every column
+with its types, what is at the destination, memory, and how much there may be.
+
+Source and destination are connected to. The exit code is what cp would end with, as far as that can be told: 0; 2 when
+the request makes no sense; 3 when the source can not be read; 4 when the destination can not be written.
 """
 
 _LEAKS_DESCRIPTION = """\
@@ -108,6 +121,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     _add_cp(commands)
+    _add_plan(commands)
     _add_leaks(commands)
     return parser
 
@@ -121,12 +135,36 @@ def _add_cp(commands: argparse._SubParsersAction[_Parser]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    cp.add_argument("source", metavar="SRC", help="where the data comes from")
-    cp.add_argument("destination", metavar="DST", help="where it goes")
-    _add_what(cp.add_argument_group("what to read"))
-    _add_how(cp.add_argument_group("what to write"))
-    _add_limits(cp.add_argument_group("memory and time"))
+    _add_copy(cp)
     _add_talk(cp.add_argument_group("what to say"))
+
+
+def _add_plan(commands: argparse._SubParsersAction[_Parser]) -> None:
+    plan = commands.add_parser(
+        "plan",
+        help="say what cp would do, and write nothing",
+        description=_PLAN_DESCRIPTION,
+        epilog="Flags of cp that are about a copy that runs (--progress, --summary, --quiet) are taken and do nothing.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _add_copy(plan)
+    group = plan.add_argument_group("what to say")
+    group.add_argument("--json", action="store_true", help="as JSON")
+    group.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv: tracebacks too")
+    for flag in ("--progress", "--summary"):
+        plan.add_argument(flag, help=argparse.SUPPRESS)
+    for flag in ("--quiet", "--dry-run"):
+        plan.add_argument(flag, action="store_true", help=argparse.SUPPRESS)
+
+
+def _add_copy(command: _Parser) -> None:
+    """Add what says which copy: the same for doing it and for planning it."""
+    command.add_argument("source", metavar="SRC", help="where the data comes from")
+    command.add_argument("destination", metavar="DST", help="where it goes")
+    _add_what(command.add_argument_group("what to read"))
+    _add_how(command.add_argument_group("what to write"))
+    _add_limits(command.add_argument_group("memory and time"))
 
 
 def _add_what(group: argparse._ArgumentGroup) -> None:
@@ -151,8 +189,16 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_how(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--format", metavar="NAME", help="csv, tsv or ndjson; default: as DST or SRC is named, else csv")
-    group.add_argument("--compression", metavar="NAME", help="gzip, zstd or none; default: as DST is named")
+    group.add_argument(
+        "--format",
+        metavar="NAME",
+        help="csv, tsv, ndjson, json, parquet, arrow or arrows; default: as DST or SRC is named, else csv",
+    )
+    group.add_argument(
+        "--compression",
+        metavar="NAME",
+        help="gzip, zstd (perhaps with a level: zstd:9) or none; default: as DST is named",
+    )
     _add_options(group, "--format-option", help="what only the format of DST knows, such as delimiter=;")
     group.add_argument("--to-table", metavar="NAME", help="table to load, if DST is a database; default: named as -t")
     group.add_argument(
@@ -165,12 +211,18 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--method", metavar="METHOD", help="HTTP method to send with; default: POST")
     group.add_argument("--part-size", metavar="SIZE", help="size of one part of an upload; default: as large as fits")
     group.add_argument("--concurrency", metavar="N", type=_count, help="parts sent at once; default: up to 4")
+    group.add_argument(
+        "--max-file-size",
+        metavar="SIZE",
+        help="write several files of at most about this size: name.00001.csv, ..., and name.manifest.json at the end",
+    )
 
 
 def _add_limits(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--max-memory", metavar="SIZE", default="128MiB", help="bytes that may be in flight; default: %(default)s"
     )
+    group.add_argument("--bwlimit", metavar="RATE", help="bytes per second that DST may take, such as 10MiB/s")
     group.add_argument("--timeout", metavar="TIME", help="give up when it takes longer than this in all")
     group.add_argument("--stall-timeout", metavar="TIME", help="give up when no byte moves for this long")
 
@@ -183,7 +235,7 @@ def _add_talk(group: argparse._ArgumentGroup) -> None:
         help="how to show progress; default: a bar on a terminal, else a line every 10 s",
     )
     group.add_argument("--summary", metavar="FILE", help="write a report as JSON to FILE, also after a failure")
-    group.add_argument("--dry-run", action="store_true", help="print what would be done, and touch nothing")
+    group.add_argument("--dry-run", action="store_true", help="do what `penstock plan` does instead")
     group.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv: tracebacks too")
     group.add_argument("--quiet", action="store_true", help="say nothing unless it fails")
 
@@ -264,7 +316,8 @@ def _option(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise argparse.ArgumentTypeError("it is not NAME=VALUE")
-    return name.replace("-", "_"), value
+    option, dot, inner = name.partition(".")  # header.X-Name=value: what follows the dot is not ours to change
+    return f"{option.replace('-', '_')}{dot}{inner}", value
 
 
 def _names(text: str) -> list[str]:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from penstock import api
 from penstock.cli.exit_codes import CLOSED_STDOUT, FAILED, OK, code_for, code_for_signal
 from penstock.cli.redaction import Redactor
+from penstock.cli.request import plan_of, redactor_of
 from penstock.cli.signals import Interruptible
 from penstock.cli.terminal import Terminal, error_to_dict
 from penstock.errors import ConfigurationError
-from penstock.flow.plan import Plan
 from penstock.report import Report
 
 __all__ = ["run"]
@@ -23,14 +22,14 @@ __all__ = ["run"]
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what ``penstock cp`` was asked to do, and return the exit code."""
-    redact = Redactor([arguments.source, arguments.destination])
+    redact = redactor_of(arguments)
     terminal = Terminal(
         redact, verbosity=arguments.verbose, quiet=arguments.quiet, as_json=arguments.progress == "json"
     )
     with terminal.showing_log():
         ending = _attempt(arguments)
         _tell(ending, terminal)
-        if arguments.summary is None or arguments.dry_run:
+        if arguments.summary is None:
             return ending.code
         return _write_summary(Path(arguments.summary), ending, redact, terminal)
 
@@ -53,29 +52,11 @@ def _attempt(arguments: argparse.Namespace) -> _Ending:
     interruptible = Interruptible()
     try:
         with interruptible:
-            planned = _plan(arguments)
-            if arguments.dry_run:
-                return _Ending(OK, "planned", str(planned))
             progress = "none" if arguments.quiet else arguments.progress
-            return _done(api.run(planned, progress=progress))
+            return _done(api.run(plan_of(arguments), progress=progress))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told in one line
         return _Ending(code_for(error), "failed", facts={"error": error_to_dict(error)}, error=error)
     return _stopped(interruptible.stopped_by)
-
-
-def _plan(arguments: argparse.Namespace) -> Plan:
-    if arguments.file is not None:
-        arguments.query = _read_query(Path(arguments.file))
-    options = {option.name: getattr(arguments, option.name) for option in fields(api.CopyOptions)}
-    return api.plan(arguments.source, arguments.destination, api.CopyOptions(**options))
-
-
-def _read_query(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigurationError(f"cannot read the query file {file}: {reason}") from error
 
 
 def _done(report: Report) -> _Ending:
@@ -92,9 +73,7 @@ def _stopped(by: signal.Signals | None) -> _Ending:
 
 
 def _tell(ending: _Ending, terminal: Terminal) -> None:
-    if ending.status == "planned":
-        terminal.answer(ending.text)
-    elif ending.code == CLOSED_STDOUT:
+    if ending.code == CLOSED_STDOUT:
         return  # as every other program does when its reader has seen enough
     elif ending.error is not None:
         terminal.error(ending.error)
@@ -104,7 +83,7 @@ def _tell(ending: _Ending, terminal: Terminal) -> None:
 
 def _write_summary(file: Path, ending: _Ending, redact: Redactor, terminal: Terminal) -> int:
     """Write the report; a copy that went well without it has failed, as far as whoever wants it is concerned."""
-    text = redact(json.dumps(ending.to_dict(), indent=2, default=str))
+    text = redact.json(ending.to_dict(), indent=2)
     try:
         file.write_text(text + "\n", encoding="utf-8")
     except OSError as error:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TextIO
+from typing import TextIO
 
 from penstock.cli.exit_codes import FAILED, OK, USAGE
 from penstock.cli.redaction import Redactor
@@ -43,8 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         if end.report is None:  # a forked child; its parent reports
             return end.exit_code
         if results is not None:
-            json.dump(_redacted({**end.report.to_dict(), "exit_code": end.exit_code}, redact), results, indent=2)
-            results.write("\n")
+            results.write(redact.json({**end.report.to_dict(), "exit_code": end.exit_code}, indent=2) + "\n")
         if end.report or not arguments.quiet:
             tell(_text(end.report, messages))
     _keep_flushable()
@@ -92,17 +90,6 @@ def _results(*, as_json: bool) -> AbstractContextManager[TextIO | None]:
 
 def _say_nothing(_message: str) -> None:
     pass
-
-
-def _redacted(value: Any, redact: Redactor) -> Any:
-    """Return ``value``, as JSON can hold it, with ``redact`` applied to every text in it."""
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, dict):
-        return {key: _redacted(each, redact) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_redacted(each, redact) for each in value]
-    return value
 
 
 def _text(report: LeakReport, stream: TextIO) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import sys
 import traceback
@@ -47,25 +46,27 @@ class Terminal:
         self._as_json = as_json
         self._stream = sys.stderr if stream is None else stream
 
-    def answer(self, text: str) -> None:
-        """Print what was asked for (a plan), on standard output."""
-        sys.stdout.write(self._redact(text) + "\n")
+    def answer(self, answer: str | Mapping[str, object]) -> None:
+        """Print what was asked for (a plan), on standard output; plain values as JSON."""
+        text = self._redact(answer) if isinstance(answer, str) else self._redact.json(answer, indent=2)
+        sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
     def summary(self, text: str, event: Mapping[str, object]) -> None:
         """Say how a copy went that did not fail."""
         if not self._quiet:
-            self._write(json.dumps(event, default=str) if self._as_json else f"penstock: {text}")
+            self._write(event if self._as_json else f"penstock: {text}")
 
     def error(self, error: BaseException) -> None:
         """Say what went wrong: one line; with ``-v`` its notes, with ``-vv`` the traceback."""
+        stack = "".join(traceback.format_exception(error)).rstrip() if self._verbosity >= _SHOW_TRACEBACK else ""
         if self._as_json:
-            self._write(json.dumps({"event": "failed", "error": error_to_dict(error)}))
-        else:
-            self._write(f"penstock: {_one_line(error)}")
-            self._write_notes(error)
-        if self._verbosity >= _SHOW_TRACEBACK:
-            self._write("".join(traceback.format_exception(error)).rstrip())
+            self._write({"event": "failed", "error": error_to_dict(error), **({"traceback": stack} if stack else {})})
+            return
+        self._write(f"penstock: {_one_line(error)}")
+        self._write_notes(error)
+        if stack:
+            self._write(stack)
 
     def _write_notes(self, error: BaseException) -> None:
         """Show the notes: those of one line tell of a second failure and are always shown, stacks only if asked."""
@@ -75,15 +76,22 @@ class Terminal:
             if self._verbosity >= _SHOW_NOTES or "\n" not in note:
                 self._write(f"penstock: {note}")
 
-    def _write(self, text: str) -> None:
+    def _write(self, said: str | Mapping[str, object]) -> None:
+        text = self._redact(said) if isinstance(said, str) else self._redact.json(said)
         with contextlib.suppress(OSError, ValueError):  # nobody reads standard error: there is nobody to tell
-            self._stream.write(self._redact(text) + "\n")
+            self._stream.write(text + "\n")
             self._stream.flush()
+
+    def _write_log(self, level: str, message: str) -> None:
+        if self._as_json:
+            self._write({"event": "log", "level": level, "message": message})
+        else:
+            self._write(f"penstock: {level}: {message}")
 
     @contextlib.contextmanager
     def showing_log(self) -> Iterator[None]:
         """Show penstock's log lines while the block runs: warnings, with ``-v`` what happens, with ``-vv`` all."""
-        handler = _LogLines(self._write)
+        handler = _LogLines(self._write_log)
         logger = logging.getLogger("penstock")
         before = logger.level
         logger.addHandler(handler)
@@ -97,19 +105,20 @@ class Terminal:
 
 @final
 class _LogLines(logging.Handler):
-    def __init__(self, write: Callable[[str], None]) -> None:
+    """Hands each line on: its level, and its text with the traceback, if it has one."""
+
+    def __init__(self, write: Callable[[str, str], None]) -> None:
         super().__init__()
         self._write_line = write
-        self.setFormatter(logging.Formatter("penstock: %(levelname)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._write_line(self.format(record))
+        self._write_line(record.levelname, self.format(record))
 
 
 def error_to_dict(error: BaseException) -> dict[str, object]:
     """Return an error as plain values, for ``--summary`` and ``--progress json``."""
-    names = ("where", "hint", "transient")
-    details = {name: getattr(error, name) for name in names if hasattr(error, name)}
+    names = {"where": "where", "hint": "hint", "transient": "transient", "notes": "__notes__"}
+    details = {name: getattr(error, attribute) for name, attribute in names.items() if hasattr(error, attribute)}
     return {"type": type(error).__name__, "message": _one_line(error), **details}
 
 

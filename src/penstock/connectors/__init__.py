@@ -1,4 +1,4 @@
-"""Where data comes from and goes to: one module per system, both directions in it.
+"""Where data comes from and goes to: one package or module per system, both directions in it.
 
 The scheme of an address chooses the module, which is imported then and not before. :mod:`penstock.connectors.sqlite`
 is the one to copy when adding a source, :mod:`penstock.connectors.files` when adding a sink. A connector knows no

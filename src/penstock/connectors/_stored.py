@@ -64,7 +64,8 @@ class _Stored:
             why="the destination has the same format" if passes_through else "",
             consistency="one reading from beginning to end",
             columns=tuple(
-                ColumnType(field.name, str(field.type), "" if passes_through else str(field.type)) for field in schema
+                ColumnType(field.name, str(field.type), "" if passes_through else str(field.type), data_type=field.type)
+                for field in schema
             ),
             estimated_rows=rows if rows is None else self._selection.at_most(rows),
             estimated_bytes=size_bytes,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from time import monotonic
 from typing import TYPE_CHECKING, final
 
 from penstock.core.channel import ReceiveChannel, SendChannel, channel
 from penstock.engines.links import LinkState
+from penstock.engines.stopwatch import Stopwatch
 from penstock.flow.contracts import BatchStream
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class BatchLink:
         self._bytes_in = 0
         self._bytes_out = 0
         self._rows_out = 0
-        self._write_blocked = _Stopwatch()
-        self._read_blocked = _Stopwatch()
+        self._write_blocked = Stopwatch()
+        self._read_blocked = Stopwatch()
         self._write_closed = False
         self._read_closed = False
 
@@ -113,28 +113,3 @@ class _HandedOver:
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         return self._link.take_batches()
-
-
-class _Stopwatch:
-    """Adds up how long its ``with`` blocks take; readable from other threads while one runs."""
-
-    def __init__(self) -> None:
-        self._total = 0.0
-        self._since: float | None = None
-
-    @property
-    def running(self) -> bool:
-        return self._since is not None
-
-    @property
-    def seconds(self) -> float:
-        since = self._since
-        return self._total if since is None else self._total + monotonic() - since
-
-    def __enter__(self) -> None:
-        self._since = monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        since, self._since = self._since, None
-        if since is not None:
-            self._total += monotonic() - since

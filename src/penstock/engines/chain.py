@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, final
+from dataclasses import replace
+from typing import Protocol, cast, final
 
 from penstock.engines.batch_link import BatchLink
 from penstock.engines.byte_link import ByteLink
 from penstock.engines.failures import Failures
 from penstock.engines.links import Link
+from penstock.engines.parts import stages as in_parts
+from penstock.engines.parts.link import PartsLink
+from penstock.engines.rate import LimitedBatches, LimitedReader, RateLimit
 from penstock.engines.stages import Stage, StageStatus
 from penstock.errors import SinkError
-from penstock.flow.contracts import ByteReader, ByteWriter, Receipt, Sink, TableSink
+from penstock.flow.contracts import ByteReader, ByteWriter, PartsSink, Receipt, Sink, TableSink
 from penstock.flow.plan import Plan
 
 __all__ = ["Chain", "Compress"]
@@ -43,15 +47,19 @@ class Chain:
         self._compress = compress
         self._failures = failures
         self._batches: BatchLink | None = None
+        self._limit = None if plan.bwlimit is None else RateLimit(plan.bwlimit)
         self._encoded: Link
         self._stored: Link
         self._build()
 
     def _build(self) -> None:
-        if isinstance(self._plan.sink, TableSink):
-            self._stored = self._encoded = self._add_table(self._plan.sink)
+        sink = self._plan.sink
+        if isinstance(sink, TableSink):
+            self._stored = self._encoded = self._add_table(sink)
+        elif isinstance(sink, PartsSink):
+            self._add_parts(sink)
         else:
-            self._add_bytes(self._plan.sink)
+            self._add_bytes(sink)
         for before, after in zip(self.stages, self.stages[1:], strict=False):
             before.next, after.previous = after.name, before.name
 
@@ -66,8 +74,21 @@ class Chain:
         self._encoded, self._stored = encoded, stored
         self._add("sink", lambda: self._store(sink, stored), input=stored, output=None)
 
+    def _add_parts(self, sink: PartsSink) -> None:
+        batches = self._add_batches("source to encoder")
+        encoded = stored = self._parts_link("encoder to next")
+        self._add("encoder", lambda: self._encode_parts(batches, encoded, sink), input=batches, output=encoded)
+        if self._plan.compression is not None:
+            stored = self._parts_link("compressor to sink")
+            self._add("compressor", lambda: self._squeeze_parts(encoded, stored), input=encoded, output=stored)
+        self._encoded, self._stored = encoded, stored
+        self._add("sink", lambda: self._store_parts(sink, stored), input=stored, output=None)
+
     def _add(self, name: str, work: Callable[[], None], *, input: Link | None, output: Link | None) -> None:  # noqa: A002
-        self.stages.append(Stage(name, work, input=input, output=output, on_error=self._failures.record))
+        limit = self._limit.waiting if self._limit is not None and output is None else None
+        self.stages.append(
+            Stage(name, work, input=input, output=output, on_error=self._failures.record, held_back=limit)
+        )
         if output is not None:
             self.links.append(output)
 
@@ -95,6 +116,9 @@ class Chain:
     def _pipe(self, name: str) -> ByteLink:
         return ByteLink(self._plan.memory.pipe_bytes, name=name)
 
+    def _parts_link(self, name: str) -> PartsLink:
+        return PartsLink(self._plan.memory.pipe_bytes, name=name)
+
     # -- what the stages do. Their outputs end after the source has been closed without an error, never before. --
 
     def _read_bytes(self, out: ByteLink) -> None:
@@ -115,10 +139,28 @@ class Chain:
         self._compress(plain.reader, out.writer, self._plan.compression)
 
     def _store(self, sink: Sink, stream: ByteLink) -> None:
-        self._delivered(sink.store(stream.reader), stream)
+        self._delivered(sink.store(self._limited(stream.reader)), stream)
 
     def _load(self, sink: TableSink, batches: BatchLink) -> None:
-        self._delivered(sink.load(batches.batches()), batches)
+        stream = batches.batches()
+        self._delivered(sink.load(stream if self._limit is None else LimitedBatches(stream, self._limit)), batches)
+
+    def _limited(self, stream: ByteReader) -> ByteReader:
+        return stream if self._limit is None else cast("ByteReader", LimitedReader(stream, self._limit))
+
+    def _encode_parts(self, batches: BatchLink, out: PartsLink, sink: PartsSink) -> None:
+        assert self._plan.encoder is not None
+        max_bytes, is_compressed = sink.max_part_bytes, self._plan.compression is not None
+        in_parts.encode(self._plan.encoder, batches.batches(), out, max_bytes=max_bytes, is_compressed=is_compressed)
+
+    def _squeeze_parts(self, plain: PartsLink, out: PartsLink) -> None:
+        name = self._plan.compression
+        assert name is not None
+        in_parts.compress(plain, out, lambda stream, to: self._compress(stream, to, name))
+
+    def _store_parts(self, sink: PartsSink, parts: PartsLink) -> None:
+        limited = (replace(part, stream=self._limited(part.stream)) for part in parts.parts())
+        self._delivered(sink.store_parts(limited), parts)
 
     def _delivered(self, receipt: Receipt, link: Link) -> None:
         if not link.state().delivered:
@@ -147,6 +189,11 @@ class Chain:
     def stored_bytes(self) -> int:
         """Return the bytes that the sink has taken."""
         return self._stored.state().bytes_out
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether the sink waits for nothing but the limit on its bandwidth."""
+        return self._limit is not None and self._limit.waiting.running
 
     def stacks(self) -> str:
         """Return where each running stage is now, as tracebacks print it."""

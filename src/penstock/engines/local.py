@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from time import monotonic
 from typing import NoReturn, final
 
@@ -17,10 +20,12 @@ from penstock.core.cancel import CancelScope, check_cancelled
 from penstock.core.taskgroup import TaskGroup
 from penstock.engines.chain import Chain, Compress
 from penstock.engines.failures import Failures
+from penstock.engines.leftovers import Leftovers
 from penstock.engines.outcome import Observer, Outcome, Snapshot
 from penstock.engines.resident import peak_resident_bytes, resident_bytes
 from penstock.engines.stall import StallWatch
 from penstock.errors import Cancelled, DeadlineExceeded, StallError
+from penstock.flow.contracts import Closable
 from penstock.flow.plan import Plan
 from penstock.flow.units import format_seconds
 
@@ -49,9 +54,21 @@ def run(plan: Plan, *, compress: Compress, observe: Observer | None = None) -> O
         StallError: no byte moved for ``plan.stall_timeout``.
     """
     _log.info("%s to %s: %s", plan.source.display_name, plan.sink.display_name, " -> ".join(plan.stages))
+    leftovers = Leftovers()
+    try:
+        with leftovers.started_here():
+            outcome = _run_under_deadline(plan, compress, observe)
+    except BaseException as error:
+        for left in leftovers.find():
+            error.add_note(f"also, left behind: {left}")
+        raise
+    return replace(outcome, leaks=outcome.leaks + leftovers.find())
+
+
+def _run_under_deadline(plan: Plan, compress: Compress, observe: Observer | None) -> Outcome:
     started = monotonic()
     running: _Run | None = None
-    with CancelScope(timeout=plan.timeout) as scope:
+    with _closing_both_ends(plan), CancelScope(timeout=plan.timeout) as scope:
         if not plan.sink.check():
             return Outcome(receipt=None)
         running = _Run(plan, compress, observe, started)
@@ -59,6 +76,16 @@ def run(plan: Plan, *, compress: Compress, observe: Observer | None = None) -> O
     if running is None or scope.cancelled_caught:
         raise _overdue(plan, running)
     return running.outcome()
+
+
+@contextmanager
+def _closing_both_ends(plan: Plan) -> Iterator[None]:
+    """Whatever source and sink hold when nobody opens them, or stores, is let go of."""
+    with ExitStack() as ends:
+        for end in (plan.source, plan.sink):
+            if isinstance(end, Closable):
+                ends.callback(end.close)
+        yield
 
 
 def _overdue(plan: Plan, running: _Run | None) -> DeadlineExceeded:
@@ -146,8 +173,16 @@ class _Run:
             seconds=monotonic() - self._started,
             peak_resident_bytes=peak_resident_bytes(),
             stages=self._chain.statuses(),
+            connections_opened=_connections_opened(self._plan),
             leaks=self._chain.leaks(),
         )
+
+
+def _connections_opened(plan: Plan) -> int | None:
+    """Add up what source and sink tell; None when neither does."""
+    told = [getattr(end, "connections_opened", None) for end in (plan.source, plan.sink)]
+    counts = [count for count in told if count is not None]
+    return sum(counts) if counts else None
 
 
 def _ended_within(seconds: float, future: Future[None]) -> bool:

@@ -11,8 +11,12 @@ from time import monotonic
 from typing import final
 
 from penstock.engines.links import Link
+from penstock.engines.stopwatch import Stopwatch
 
-__all__ = ["Stage", "StageStatus"]
+__all__ = ["HELD_BACK", "Stage", "StageStatus"]
+
+HELD_BACK = "bandwidth limit"
+"""What a stage waits for that is held to a number of bytes per second."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,9 @@ class StageStatus:
         waited_for_input_seconds: how long of that it waited for the stage before to give more.
         waited_for_output_seconds: how long of that it waited for the stage after to take more.
         running: whether its thread has started and not ended.
-        waits_for: name of the stage it waits for now; None when it is busy itself, or not running.
+        waits_for: name of the stage it waits for now; ``"bandwidth limit"`` while it is held to that; None when it is
+            busy itself, or not running.
+        held_back_seconds: how long it waited because of the bandwidth limit.
     """
 
     name: str
@@ -34,11 +40,13 @@ class StageStatus:
     waited_for_output_seconds: float
     running: bool
     waits_for: str | None
+    held_back_seconds: float = 0.0
 
     @property
     def busy_seconds(self) -> float:
         """How long it did its own work, or waited for the system outside that it talks to."""
-        return max(0.0, self.seconds - self.waited_for_input_seconds - self.waited_for_output_seconds)
+        waited = self.waited_for_input_seconds + self.waited_for_output_seconds + self.held_back_seconds
+        return max(0.0, self.seconds - waited)
 
 
 @final
@@ -54,6 +62,7 @@ class Stage:
         input: link it reads from; None for the source.
         output: link it writes to; None for the sink.
         on_error: told about a failure before any neighbour can notice it, so that the first one told is the cause.
+        held_back: runs while a limit holds the stage back; None without one.
     """
 
     def __init__(
@@ -64,6 +73,7 @@ class Stage:
         input: Link | None,  # noqa: A002 - the word for it, and the builtin is not used here
         output: Link | None,
         on_error: Callable[[str, BaseException], None],
+        held_back: Stopwatch | None = None,
     ) -> None:
         self.name = name
         self.input = input
@@ -73,6 +83,7 @@ class Stage:
         self.thread: threading.Thread | None = None
         self._work = work
         self._on_error = on_error
+        self._held_back = held_back
         self._started: float | None = None
         self._ended: float | None = None
 
@@ -102,7 +113,9 @@ class Stage:
         reads = None if self.input is None else self.input.state()
         writes = None if self.output is None else self.output.state()
         waits_for = None
-        if self.running and reads is not None and reads.reader_waiting:
+        if self.running and self._held_back is not None and self._held_back.running:
+            waits_for = HELD_BACK
+        elif self.running and reads is not None and reads.reader_waiting:
             waits_for = self.previous
         elif self.running and writes is not None and writes.writer_waiting:
             waits_for = self.next
@@ -113,6 +126,7 @@ class Stage:
             waited_for_output_seconds=0.0 if writes is None else writes.write_blocked_seconds,
             running=self.running,
             waits_for=waits_for,
+            held_back_seconds=0.0 if self._held_back is None else self._held_back.seconds,
         )
 
     @property

@@ -18,7 +18,7 @@ class StallWatch:
     """Raises when no byte has moved between any two stages for ``timeout`` seconds.
 
     The time runs from the start: a query that takes longer than ``timeout`` to give its first row is a stall too,
-    and so is a part that takes longer to upload than ``timeout``.
+    and so is a part that takes longer to upload than ``timeout``. Being held to a bandwidth limit is none.
 
     Args:
         chain: the stages to watch.
@@ -41,7 +41,7 @@ class StallWatch:
         if self._timeout is None:
             return
         moved = self._chain.moved_bytes()
-        if moved != self._moved:
+        if moved != self._moved or self._chain.is_held_back:
             self._moved, self._since = moved, monotonic()
         elif monotonic() - self._since >= self._timeout:
             raise self._error()

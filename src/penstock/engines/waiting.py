@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from penstock.engines.stages import StageStatus
+from penstock.engines.stages import HELD_BACK, StageStatus
 
 __all__ = ["describe_now", "verdict"]
 
@@ -15,10 +15,14 @@ def verdict(stages: Sequence[StageStatus]) -> str:
     """Say which stage held up the others: ``"the source waited on the sink 72 % of the time"``.
 
     The stage with the most work of its own is the one that the others wait on, also through stages in between: a
-    source blocked by a compressor that is blocked by the sink waits on the sink.
+    source blocked by a compressor that is blocked by the sink waits on the sink. A bandwidth limit counts as such a
+    stage.
     """
     if len(stages) < 2:
         return ""
+    held_back = stages[-1].held_back_seconds
+    if held_back > max(stage.busy_seconds for stage in stages) and _share(held_back, stages[-1]) >= _NOTICEABLE:
+        return _waited(stages[-1].name, HELD_BACK, _share(held_back, stages[-1]))
     slowest = max(range(len(stages)), key=lambda index: _share(stages[index].busy_seconds, stages[index]))
     first, last = stages[0], stages[-1]
     before = _share(first.waited_for_output_seconds, first) if slowest > 0 else 0.0
@@ -26,7 +30,11 @@ def verdict(stages: Sequence[StageStatus]) -> str:
     waiter, share = (first.name, before) if before >= after else (last.name, after)
     if share < _NOTICEABLE:
         return "no stage waited on another noticeably"
-    return f"the {waiter} waited on the {stages[slowest].name} {share:.0%} of the time".replace("%", " %")
+    return _waited(waiter, stages[slowest].name, share)
+
+
+def _waited(waiter: str, on: str, share: float) -> str:
+    return f"the {waiter} waited on the {on} {share:.0%} of the time".replace("%", " %")
 
 
 def _share(seconds: float, stage: StageStatus) -> float:

@@ -12,7 +12,7 @@ The caller (``penstock.api``) introduces the two sides to each other; neither im
 
     formats.infer("x.csv.gz")              -> ("csv", "gzip");  (None, None) where the name tells nothing
     formats.format_by_name("csv", {"delimiter": ";"}) -> Format   ConfigurationError with a did-you-mean
-    formats.compress(stream, out, "gzip")  -> int               bytes read; a stage between encode and store
+    formats.compress(stream, out, "zstd:9") -> int              bytes read; a stage between encode and store
     connectors.open_source(SourceRequest(uri, formats=penstock.formats, query=..., ...)) -> Source
     connectors.open_sink(SinkRequest(uri, format_name="csv", ...)) -> Sink, or TableSink if takes_tables(uri)
     connectors.redact(uri)                 -> str               for messages
@@ -23,7 +23,7 @@ Source or a Sink touches nothing; ``check``, ``open_*`` and ``store`` do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
@@ -37,13 +37,21 @@ __all__ = [
     "BatchStream",
     "ByteReader",
     "ByteWriter",
+    "Closable",
     "Describable",
     "Format",
     "Formats",
+    "PartInfo",
+    "PartToStore",
+    "PartsSink",
     "Receipt",
+    "Removable",
+    "RemovableSink",
     "Sink",
     "Source",
     "TableSink",
+    "TypedTableSink",
+    "UploadSink",
 ]
 
 ByteReader = BinaryIO
@@ -79,6 +87,8 @@ class Source(Protocol):
     ``open_*`` connects, reads the first answer, and releases everything (connection, cursor, body, file) when the
     ``with`` block is left, on every way out. Failures are :class:`penstock.SourceError` saying where and what to do.
     Iterating blocks; a cancel of the surrounding scope interrupts it within 50 ms (``penstock.on_cancel``).
+
+    A source, as a sink, may have an attribute ``connections_opened``: how many connections it has made so far.
     """
 
     @property
@@ -88,7 +98,7 @@ class Source(Protocol):
 
     @property
     def byte_formats(self) -> frozenset[str]:
-        """Names of the formats this source can hand out as bytes without parsing them."""
+        """Dialects (``Format.dialect``) this source can hand out as bytes without parsing them: ``{"csv"}``."""
         ...
 
     @property
@@ -118,6 +128,18 @@ class Describable(Protocol):
         Raises:
             SourceError: as ``open_*`` would.
         """
+        ...
+
+
+@runtime_checkable
+class Closable(Protocol):
+    """A source or sink that may hold something before it is opened, or between ``check`` and ``store``.
+
+    Whoever runs a copy closes both ends of it on every way out, also where they were never opened.
+    """
+
+    def close(self) -> None:
+        """Let go of what is held. Idempotent; does not block."""
         ...
 
 
@@ -165,6 +187,87 @@ class Sink(Protocol):
 
 
 @runtime_checkable
+class Removable(Protocol):
+    """A sink whose work can be undone. One that is has what it takes to be a part of several (``max_file_size``)."""
+
+    def remove(self) -> None:
+        """Remove what ``store`` has published; well if it is not there any more.
+
+        Raises:
+            SinkError: it is still there.
+        """
+        ...
+
+
+class RemovableSink(Sink, Removable, Protocol):
+    """Both: what the parts of a :class:`PartsSink` are written by."""
+
+
+@runtime_checkable
+class UploadSink(Sink, Protocol):
+    """A sink that uploads what it is sent in parts, and can say how many, for ``penstock plan``. Neither touches anything."""
+
+    def parts_for(self, total_bytes: int) -> int | None:
+        """Return in how many parts ``total_bytes`` would be uploaded; None when it can not take as much."""
+        ...
+
+    def largest_object_bytes(self) -> int:
+        """Return how many bytes it can take."""
+        ...
+
+
+class PartInfo(Protocol):
+    """What is known of a part beside its bytes."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """Rows in it; final once its bytes have ended."""
+        ...
+
+
+class PartToStore(Protocol):
+    """One of the parts that a :class:`PartsSink` is given."""
+
+    @property
+    def part(self) -> PartInfo:
+        """What is known of it."""
+        ...
+
+    @property
+    def stream(self) -> ByteReader:
+        """Its bytes."""
+        ...
+
+
+@runtime_checkable
+class PartsSink(Protocol):
+    """Where bytes go that are divided into several files. All of them, or none."""
+
+    @property
+    def display_name(self) -> str:
+        """The destination as messages show it, never a secret."""
+        ...
+
+    @property
+    def max_part_bytes(self) -> int:
+        """What one part may have, as stored."""
+        ...
+
+    def check(self) -> bool:
+        """Look whether the destination may be written; as of a :class:`Sink`."""
+        ...
+
+    def store_parts(self, parts: Iterator[PartToStore]) -> Receipt:
+        """Store every part to its end, then publish them together. When anything fails, nothing stays."""
+        ...
+
+
+@runtime_checkable
 class TableSink(Protocol):
     """Where rows go: a table in a database. Loaded or nothing.
 
@@ -193,12 +296,56 @@ class TableSink(Protocol):
 
 
 @runtime_checkable
+class TypedTableSink(TableSink, Protocol):
+    """A table sink that can say what columns it would create, for ``penstock plan``."""
+
+    def column_types(self, schema: pa.Schema) -> tuple[str, ...]:
+        """Return the type, as the database calls it, that each column of a new table would have. Touches nothing.
+
+        Raises:
+            SinkError: the database can not hold one of them. (Or ConfigurationError, as ``load`` would.)
+        """
+        ...
+
+
+@runtime_checkable
 class Format(Protocol):
     """What the bytes mean: Arrow batches to bytes and back."""
 
     @property
     def name(self) -> str:
         """Name used by ``--format`` and in file suffixes: ``"csv"``."""
+        ...
+
+    @property
+    def dialect(self) -> str:
+        """The name alone, or with the options that change the bytes: ``"csv(delimiter=';')"``.
+
+        Bytes of one dialect may stand in for those of the same dialect, and for no other.
+        """
+        ...
+
+    @property
+    def needs_seeking(self) -> bool:
+        """Whether ``decode`` wants a stream with ``seek`` and ``tell``, because it begins at the end (Parquet)."""
+        ...
+
+    @property
+    def compresses_itself(self) -> bool:
+        """Whether gzip or zstd around it makes no sense, because its insides are compressed (Parquet)."""
+        ...
+
+    @property
+    def concatenates(self) -> bool:
+        """Whether files of it, one after another and each ending with a line end, are one file of it (NDJSON)."""
+        ...
+
+    def projected(self, columns: Sequence[str]) -> Format:
+        """Return this format for reading ``columns``. It may read others, too, where leaving them out saves nothing."""
+        ...
+
+    def sized(self, batch_bytes: int) -> Format:
+        """Return this format for batches of about ``batch_bytes``: read in that size, and few of them held at once."""
         ...
 
     @property
@@ -214,7 +361,7 @@ class Format(Protocol):
         """Read batches from encoded, uncompressed bytes. Does not close ``stream``.
 
         Args:
-            stream: the bytes.
+            stream: the bytes; with ``seek`` and ``tell`` where ``needs_seeking`` says so.
             schema: what the columns are known to be; None to find out.
 
         Raises:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["ColumnType", "Description"]
 
@@ -16,12 +20,14 @@ class ColumnType:
         source_type: as the source calls it: ``"numeric(12,2)"``.
         arrow_type: as Arrow calls it: ``"decimal128(12, 2)"``; ``""`` where bytes pass through unparsed.
         note: what a reader of the copy should know: ``"base64 in CSV"``.
+        data_type: Arrow's type itself; None where bytes pass through, or only the values can tell.
     """
 
     name: str
     source_type: str
     arrow_type: str
     note: str = ""
+    data_type: pa.DataType | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

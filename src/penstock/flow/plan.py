@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from penstock.errors import ConfigurationError
-from penstock.flow.contracts import Format, Sink, Source, TableSink
+from penstock.flow.contracts import Format, PartsSink, Sink, Source, TableSink
 from penstock.flow.losses import Losses
 from penstock.flow.memory import MemorySplit
-from penstock.flow.units import format_seconds
+from penstock.flow.units import format_bytes, format_seconds
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["AnySink", "Plan", "make_plan"]
+
+AnySink = Sink | TableSink | PartsSink
 
 
 @dataclass(frozen=True)
@@ -30,17 +32,21 @@ class Plan:
         memory: how the one memory number is divided.
         timeout: seconds for the whole copy; None for no limit.
         stall_timeout: seconds without any byte moving between stages; None for no limit.
+        bwlimit: bytes per second that the sink may take; None for no limit.
+        if_exists: what the sink does about a destination that is there; ``""`` where it alone knows.
         losses: where the source counts values that the type of their column could not hold.
     """
 
     source: Source
-    sink: Sink | TableSink
+    sink: AnySink
     format_name: str
     encoder: Format | None
     compression: str | None
     memory: MemorySplit
     timeout: float | None = None
     stall_timeout: float | None = None
+    bwlimit: float | None = None
+    if_exists: str = ""
     losses: Losses = field(default_factory=Losses)
 
     @property
@@ -59,13 +65,39 @@ class Plan:
         lines = {
             "from": self.source.display_name,
             "to": self.sink.display_name,
-            "path": self._path(),
+            "path": self.path,
             "memory": str(self.memory),
-            "time": _limits(self.timeout, self.stall_timeout),
+            "time": self.time_limits,
+            **({} if self.bwlimit is None else {"rate": f"at most {format_bytes(self.bwlimit)}/s"}),
         }
         return "\n".join(f"{label + ':':<8}{text}" for label, text in lines.items())
 
-    def _path(self) -> str:
+    @property
+    def time_limits(self) -> str:
+        """What ends a copy that takes too long, in words."""
+        whole = "no limit" if self.timeout is None else f"at most {format_seconds(self.timeout)}"
+        if self.stall_timeout is None:
+            return f"{whole}, waits for ever"
+        return f"{whole}, fails after {format_seconds(self.stall_timeout)} without a byte"
+
+    @property
+    def buffers(self) -> str:
+        """What is between the stages, in words."""
+        pipe, batch = (
+            f"a pipe of {format_bytes(self.memory.pipe_bytes)}",
+            f"batches of {format_bytes(self.memory.batch_bytes)}",
+        )
+        between = [pipe] * (len(self.stages) - 1)
+        if not self.passes_through:
+            between[0] = f"{batch}, one at a time"
+        return "; ".join(
+            f"{before} to {after}: {how}"
+            for before, after, how in zip(self.stages, self.stages[1:], between, strict=False)
+        )
+
+    @property
+    def path(self) -> str:
+        """The stages, and what each makes of the data, in words."""
         if isinstance(self.sink, TableSink):
             return "source (Arrow batches) -> sink (a table)"
         how = f"{self.format_name} bytes, untouched" if self.passes_through else "Arrow batches"
@@ -74,12 +106,15 @@ class Plan:
             steps.append(f"encoder ({self.format_name})")
         if self.compression is not None:
             steps.append(f"compressor ({self.compression})")
-        return " -> ".join([*steps, "sink"])
+        sink = (
+            f"sink (files of {format_bytes(self.sink.max_part_bytes)})" if isinstance(self.sink, PartsSink) else "sink"
+        )
+        return " -> ".join([*steps, sink])
 
 
 def make_plan(
     source: Source,
-    sink: Sink | TableSink,
+    sink: AnySink,
     *,
     target_format: Format | None,
     compression: str | None,
@@ -87,27 +122,33 @@ def make_plan(
     losses: Losses | None = None,
     timeout: float | None = None,
     stall_timeout: float | None = None,
+    bwlimit: float | None = None,
+    if_exists: str = "",
 ) -> Plan:
     """Decide how ``source`` gets to ``sink`` as ``target_format``.
 
     Bytes pass untouched where the source can hand them out in the wanted format; otherwise it gives Arrow batches
-    and the format encodes them.
+    and the format encodes them. So it does where they go into several files, which are cut between rows.
 
     Raises:
         ConfigurationError: a limit is not above zero.
     """
     _check_limits(timeout, stall_timeout)
     format_name = "" if target_format is None else target_format.name
-    passes_through = format_name in source.byte_formats
+    passes_through = (
+        target_format is not None and not isinstance(sink, PartsSink) and target_format.dialect in source.byte_formats
+    )
     return Plan(
         source=source,
         sink=sink,
         format_name=format_name,
-        encoder=None if passes_through else target_format,
+        encoder=None if passes_through or target_format is None else target_format.sized(memory.batch_bytes),
         compression=compression,
         memory=memory,
         timeout=timeout,
         stall_timeout=stall_timeout,
+        bwlimit=bwlimit,
+        if_exists=if_exists,
         losses=losses or Losses(),
     )
 
@@ -116,9 +157,3 @@ def _check_limits(timeout: float | None, stall_timeout: float | None) -> None:
     for name, seconds in (("timeout", timeout), ("stall_timeout", stall_timeout)):
         if seconds is not None and not seconds > 0:
             raise ConfigurationError(f"{name} must be above zero seconds, not {seconds!r}")
-
-
-def _limits(timeout: float | None, stall_timeout: float | None) -> str:
-    whole = "no limit" if timeout is None else f"at most {format_seconds(timeout)}"
-    stall = "waits for ever" if stall_timeout is None else f"fails after {format_seconds(stall_timeout)} without a byte"
-    return f"{whole}, {stall}"

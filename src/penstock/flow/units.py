@@ -10,7 +10,7 @@ import re
 
 from penstock.errors import ConfigurationError
 
-__all__ = ["format_bytes", "format_count", "format_seconds", "parse_duration", "parse_size"]
+__all__ = ["format_bytes", "format_count", "format_seconds", "parse_duration", "parse_rate", "parse_size"]
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?b?)\s*", re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
@@ -76,6 +76,27 @@ def _seconds_of_text(text: str, name: str) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != compact:
         raise ConfigurationError(f"{name} {text!r} is not a duration; write it like 30s, 5m or 1h30m")
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def parse_rate(value: float | str, *, name: str = "rate") -> float:
+    """Read a number of bytes per second: ``1048576``, ``"10MiB/s"``, ``"10M"``.
+
+    Args:
+        value: the rate; a number is bytes per second. Text is a size as :func:`parse_size` reads it, ``/s`` may follow.
+        name: what it is the rate of, for the message.
+
+    Raises:
+        ConfigurationError: it is not a rate, or not above zero.
+    """
+    if isinstance(value, str):
+        size = value.strip()
+        try:
+            return float(parse_size(size[:-2] if size.lower().endswith("/s") else size, name=name))
+        except ConfigurationError:
+            raise ConfigurationError(f"{name} {value!r} is not a rate above zero; write it like 10MiB/s") from None
+    if not math.isfinite(value) or value <= 0:
+        raise ConfigurationError(f"{name} must be a number of bytes per second above zero, not {value!r}")
+    return float(value)
 
 
 def format_bytes(size: float) -> str:

@@ -1,0 +1,40 @@
+"""From parsed arguments to what the library is asked for: the same for `cp` and for `plan`."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+
+from penstock import api
+from penstock.cli.redaction import Redactor
+from penstock.errors import ConfigurationError
+from penstock.flow.plan import Plan
+
+__all__ = ["plan_of", "redactor_of"]
+
+
+def plan_of(arguments: argparse.Namespace) -> Plan:
+    """Decide what was asked for; touches nothing but the file of the query.
+
+    Raises:
+        ConfigurationError: it makes no sense as written.
+    """
+    query = arguments.query if arguments.file is None else _read_query(Path(arguments.file))
+    given = {**vars(arguments), "query": query}
+    options = api.CopyOptions(**{option.name: given[option.name] for option in fields(api.CopyOptions)})
+    return api.plan(arguments.source, arguments.destination, options)
+
+
+def redactor_of(arguments: argparse.Namespace) -> Redactor:
+    """Return what takes the secrets of this command out of whatever is shown."""
+    given = [*(arguments.source_options or {}).items(), *(arguments.destination_options or {}).items()]
+    return Redactor([arguments.source, arguments.destination], options=given)
+
+
+def _read_query(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigurationError(f"cannot read the query file {file}: {reason}") from error

@@ -1,0 +1,176 @@
+"""Load a table of a DuckDB file, inside one transaction, a batch of Arrow at a time."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+from penstock.connectors._new_database import check_folder, new_database
+from penstock.connectors._requests import DEFAULT_BATCH_BYTES, SinkRequest
+from penstock.connectors._sql import quoted, quoted_path
+from penstock.connectors._table_columns import refuse_repeated
+from penstock.connectors.duckdb._connection import Database, duckdb_module, settings_of
+from penstock.connectors.duckdb._load import column_types, fits, loadable
+from penstock.core.cancel import check_cancelled
+from penstock.errors import AlreadyExists, ConfigurationError, SinkError
+from penstock.flow.contracts import BatchStream, Receipt
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["DuckdbSink"]
+
+_BATCH = "penstock_batch"
+
+
+@final
+class DuckdbSink:
+    """Loads one table. Use through :func:`penstock.connectors.open_sink`.
+
+    A file that is not there yet is filled under another name and appears when it is complete. One that is there is
+    changed inside a transaction; nobody else can open it meanwhile, DuckDB sees to that.
+    """
+
+    def __init__(self, request: SinkRequest, path: Path) -> None:
+        if not request.table:
+            raise ConfigurationError(f"{request.shown}: say which table to load (--to-table)")
+        self.display_name = f"{request.shown} {request.table}"
+        self._path = path
+        self._table = request.table
+        self._if_exists = request.if_exists
+        self._settings = settings_of(request.options, DEFAULT_BATCH_BYTES, request.shown)
+
+    def check(self) -> bool:
+        """Look at file and table, through a read-only connection; False means skip the copy.
+
+        Raises:
+            AlreadyExists: the table is there and ``if_exists`` is ``"fail"``.
+            SinkError: the file is no database, is locked by another process, or may not be written.
+        """
+        if not self._path.exists():
+            check_folder(self._path, self.display_name)
+            return True
+        if not os.access(self._path, os.W_OK):
+            hint = "the user running this may not write it"
+            raise SinkError("permission denied", where=self.display_name, hint=hint)
+        opened = Database.opened(self._path, self._settings, read_only=True, where=self.display_name, error=SinkError)
+        with opened as database:
+            is_there = self._is_there(database)
+        if is_there and self._if_exists == "fail":
+            raise self._already_exists()
+        return not (is_there and self._if_exists == "skip")
+
+    def column_types(self, schema: pa.Schema) -> tuple[str, ...]:
+        """Return the types that the columns of a new table would have. Touches nothing.
+
+        Raises:
+            SinkError: DuckDB can not hold one of them, or takes two of their names for one.
+        """
+        refuse_repeated(schema.names, self.display_name)
+        return tuple(column_types(schema, self.display_name))
+
+    def load(self, batches: BatchStream) -> Receipt:
+        """Load every batch, then commit. Blocks while the disk does.
+
+        Raises:
+            AlreadyExists: the table, or the file, appeared meanwhile.
+            SinkError: DuckDB refused, or a column does not fit the table that is there.
+        """
+        if self._path.exists():
+            try:
+                rows, taken_bytes = self._load_into(self._path, batches)
+            except BaseException:
+                self._finish_rolling_back()
+                raise
+        else:
+            with new_database(self._path, self.display_name) as temporary:
+                rows, taken_bytes = self._load_into(temporary, batches)
+        details = {"rows": rows, "table": self._table}
+        return Receipt(location=self.display_name, bytes_stored=taken_bytes, details=details)
+
+    def _finish_rolling_back(self) -> None:
+        """After a full disk DuckDB leaves its log, with what was not committed, to whoever opens the file next: us."""
+        if not self._path.with_name(f"{self._path.name}.wal").exists():
+            return
+        try:
+            duckdb_module().connect(str(self._path)).close()
+        except duckdb_module().Error:
+            return  # the disk takes nothing at all, or another has it open, and will
+
+    def _load_into(self, path: Path, batches: BatchStream) -> tuple[int, int]:
+        opened = Database.opened(path, self._settings, read_only=False, where=self.display_name, error=SinkError)
+        with opened as database:
+            database.run("BEGIN TRANSACTION")
+            try:
+                counted = self._insert_all(database, batches)
+                check_cancelled()
+                database.run("COMMIT")
+            except BaseException:
+                database.roll_back()
+                raise
+            if path != self._path:
+                database.run("CHECKPOINT")  # what is published is one file; nothing may wait in the log beside it
+        return counted
+
+    def _insert_all(self, database: Database, batches: BatchStream) -> tuple[int, int]:
+        statement = self._prepared(database, batches.schema)
+        rows = taken_bytes = 0
+        for batch in batches:
+            if batch.num_rows:
+                self._insert(database, statement, loadable(batch, self.display_name))
+            rows += batch.num_rows
+            taken_bytes += batch.nbytes
+        return rows, taken_bytes
+
+    def _insert(self, database: Database, statement: str, batch: pa.RecordBatch) -> None:
+        with database.calling() as connection:
+            connection.register(_BATCH, batch)
+            connection.execute(statement).complete()
+            connection.unregister(_BATCH)  # the batch goes now; after an error it goes with the connection
+
+    def _prepared(self, database: Database, schema: pa.Schema) -> str:
+        """Make the table what it has to be, and return the statement that loads a batch into it."""
+        refuse_repeated(schema.names, self.display_name)
+        types = column_types(schema, self.display_name)
+        target = quoted_path(self._table)
+        is_there = self._is_there(database)
+        if is_there and self._if_exists == "append":
+            self._refuse_misfits(database, schema.names, types)
+        else:
+            if is_there and self._if_exists != "overwrite":
+                raise self._already_exists()
+            if is_there:
+                database.run(f"DROP TABLE {target}")
+            declared = ", ".join(f"{quoted(name)} {kind}" for name, kind in zip(schema.names, types, strict=True))
+            database.run(f"CREATE TABLE {target} ({declared})")
+        names = ", ".join(map(quoted, schema.names))
+        values = ", ".join(f"c{index}" for index in range(len(types)))
+        return f"INSERT INTO {target} ({names}) SELECT {values} FROM {_BATCH}"  # noqa: S608 - names are quoted
+
+    def _refuse_misfits(self, database: Database, names: list[str], types: list[str]) -> None:
+        query = f"SELECT column_name, column_type FROM (DESCRIBE {quoted_path(self._table)})"  # noqa: S608
+        there = {name.lower(): (name, kind) for name, kind in database.rows(query)}
+        for name, kind in zip(names, types, strict=True):
+            if name.lower() not in there:
+                known = ", ".join(known for known, _ in there.values())
+                message = f"the table has no column {name!r}"
+                raise SinkError(message, where=self.display_name, hint=f"it has {known}")
+            if not fits(kind, there[name.lower()][1]):
+                message = (
+                    f"column {name!r} is {there[name.lower()][1]} in the table, and {kind} is to be loaded into it"
+                )
+                hint = "convert it in the query of the source"
+                raise SinkError(message, where=self.display_name, hint=hint)
+
+    def _is_there(self, database: Database) -> bool:
+        schema, _, name = self._table.rpartition(".")
+        query = (
+            "SELECT 1 FROM information_schema.tables WHERE lower(table_name) = lower(?) AND "
+            "lower(table_schema) = lower(coalesce(nullif(?, ''), current_schema()))"
+        )
+        return bool(database.rows(query, [name, schema]))
+
+    def _already_exists(self) -> AlreadyExists:
+        hint = "if_exists may be overwrite, append or skip"
+        return AlreadyExists("the table exists already", where=self.display_name, hint=hint)

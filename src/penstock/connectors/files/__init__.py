@@ -1,0 +1,275 @@
+"""Files by path. The sink to copy when adding one.
+
+A file is published whole: the bytes go to a temporary file in the same folder, are forced to the disk, and only then
+get the name. A reader of that name sees the old content or all of the new, at any moment, also after a power cut.
+Devices and FIFOs (``/dev/null``) can not be replaced and are written straight.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+from urllib.parse import unquote, urlsplit
+
+from penstock.connectors._descriptors import is_special, writing_descriptor
+from penstock.connectors._requests import IfExists, SinkRequest, SourceRequest
+from penstock.connectors._stored import MultiStoredSource, StoredSource
+from penstock.connectors.files._reading import has_wildcards, is_regular, matching, reading_file
+from penstock.core.cancel import check_cancelled, sleep
+from penstock.errors import AlreadyExists, ConfigurationError, SinkError
+from penstock.flow.contracts import Receipt
+
+if TYPE_CHECKING:
+    from penstock.flow.contracts import ByteReader
+
+__all__ = ["FileSink", "sink", "source"]
+
+_CHUNK_BYTES = 1 << 20
+_LONGEST_NAME_BYTES = 255
+_FIFO_RETRY_SECONDS = 0.02
+_TEMPORARY_SUFFIX = ".penstock-part"
+
+
+def source(request: SourceRequest) -> StoredSource | MultiStoredSource:
+    """Make a source that reads a file (regular, device or FIFO), or all that match a pattern (``2024-*.csv``)."""
+    path = _path(request.uri)
+    if has_wildcards(path):
+        return MultiStoredSource(
+            request, path, lambda: matching(path), lambda name: partial(reading_file, name, shown=name)
+        )
+    opener = partial(reading_file, path, shown=request.shown)
+    return StoredSource(request, path, opener, can_look=lambda: is_regular(path))
+
+
+def sink(request: SinkRequest) -> FileSink:
+    """Make a sink that writes a file."""
+    request.refuse_method()
+    return FileSink(_path(request.uri), if_exists=request.if_exists)
+
+
+def _path(uri: str) -> str:
+    if not uri.lower().startswith("file://"):
+        if not uri:
+            raise ConfigurationError("an empty path")
+        return uri
+    address = urlsplit(uri)
+    if address.netloc not in {"", "localhost"} or not address.path:
+        raise ConfigurationError(f"{uri!r} has no path on this machine: write file:///absolute/path")
+    return unquote(address.path)
+
+
+# --- writing ----------------------------------------------------------------------------------------------------
+
+
+@final
+class FileSink:
+    """Writes one file.
+
+    Args:
+        path: where to; a symbolic link is followed.
+        if_exists: what to do about a regular file that is there.
+    """
+
+    def __init__(self, path: str, *, if_exists: IfExists = "fail") -> None:
+        self.display_name = path
+        self._path = Path(path)
+        self._if_exists = if_exists
+
+    def check(self) -> bool:
+        """Look at the file and its folder; creates nothing.
+
+        Raises:
+            AlreadyExists: the file is there and ``if_exists`` is ``"fail"``.
+            SinkError: there is no such folder, or nothing may be written there.
+        """
+        with self._as_sink_error():
+            mode = self._mode()
+            folder = self._target().parent
+            is_folder_there = folder.is_dir()
+        if mode is not None and stat.S_ISDIR(mode):
+            raise SinkError("it is a folder, not a file", where=self.display_name, hint="add a file name")
+        if mode is not None and is_special(mode):
+            return True
+        if not is_folder_there:
+            raise SinkError(
+                f"there is no folder {str(self._path.parent)!r}", where=self.display_name, hint="create it first"
+            )
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise self._permission_denied()
+        if mode is None or self._if_exists == "overwrite":
+            return True
+        if self._if_exists == "skip":
+            return False
+        raise self._already_exists()
+
+    def store(self, stream: ByteReader) -> Receipt:
+        """Write ``stream`` to its end, then publish the file under its name.
+
+        Blocks while the disk does. When anything fails, or at a cancel, the temporary file is removed.
+
+        Raises:
+            AlreadyExists: a file appeared there meanwhile.
+            SinkError: writing failed.
+        """
+        with self._as_sink_error():
+            mode = self._mode()
+        written = self._store_straight(stream) if mode is not None and is_special(mode) else self._store_whole(stream)
+        return Receipt(location=self.display_name, bytes_stored=written)
+
+    def remove(self) -> None:
+        """Remove the file that was published; well if it is not there any more.
+
+        Raises:
+            SinkError: it is still there.
+        """
+        with self._as_sink_error():
+            target = self._target()
+            target.unlink(missing_ok=True)
+            _sync_folder(target.parent)
+
+    def _store_whole(self, stream: ByteReader) -> int:
+        with self._as_sink_error():
+            target = self._target()
+            temporary = _temporary_name(target)
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            try:
+                written = self._fill(descriptor, stream)
+                with self._as_sink_error():
+                    self._keep_mode(descriptor)
+                    os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            check_cancelled()
+            with self._as_sink_error():
+                self._publish(temporary, target)
+                _sync_folder(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return written
+
+    def _fill(self, descriptor: int, stream: ByteReader) -> int:
+        written = 0
+        while chunk := stream.read(_CHUNK_BYTES):
+            rest = memoryview(chunk)
+            written += len(rest)
+            while rest:
+                with self._as_sink_error():
+                    rest = rest[os.write(descriptor, rest) :]
+        return written
+
+    def _publish(self, temporary: Path, target: Path) -> None:
+        if self._if_exists == "overwrite":
+            temporary.replace(target)
+            return
+        try:
+            target.hardlink_to(temporary)  # unlike a rename, this refuses to replace what is there
+        except FileExistsError as exc:
+            raise self._already_exists() from exc
+        except OSError as exc:
+            if exc.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}:
+                raise
+            self._publish_without_links(temporary, target)
+
+    def _publish_without_links(self, temporary: Path, target: Path) -> None:
+        """On a file system without hard links: claim the name with an empty file, then replace that."""
+        try:
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        except FileExistsError as exc:
+            raise self._already_exists() from exc
+        temporary.replace(target)
+
+    def _keep_mode(self, descriptor: int) -> None:
+        mode = self._mode()
+        if mode is not None:
+            os.fchmod(descriptor, stat.S_IMODE(mode))
+
+    def _store_straight(self, stream: ByteReader) -> int:
+        """Write to a device or FIFO; what it has swallowed can not be taken back."""
+        descriptor = self._open_straight()
+        try:
+            written = 0
+            with writing_descriptor(descriptor) as out:
+                while chunk := stream.read(_CHUNK_BYTES):
+                    with self._as_sink_error():
+                        out.write(chunk)
+                    written += len(chunk)
+            return written
+        finally:
+            os.close(descriptor)
+
+    def _open_straight(self) -> int:
+        """Open for writing; block, open to cancels, until a FIFO has a reader. There is no event to wait for."""
+        while True:
+            try:
+                with self._as_sink_error():
+                    return os.open(self._path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            except SinkError as exc:
+                if not _nobody_reads(exc):
+                    raise
+            sleep(_FIFO_RETRY_SECONDS)
+
+    def _target(self) -> Path:
+        return Path(os.path.realpath(self._path))
+
+    def _mode(self) -> int | None:
+        try:
+            return self._path.stat().st_mode
+        except FileNotFoundError:
+            return None
+
+    @contextmanager
+    def _as_sink_error(self) -> Iterator[None]:
+        try:
+            yield
+        except PermissionError as exc:
+            raise self._permission_denied() from exc
+        except OSError as exc:
+            hint = _HINTS.get(exc.errno or 0, "")
+            raise SinkError(exc.strerror or str(exc), where=self.display_name, hint=hint) from exc
+
+    def _permission_denied(self) -> SinkError:
+        hint = f"the user running this may not write in {str(self._path.parent)!r}"
+        return SinkError("permission denied", where=self.display_name, hint=hint)
+
+    def _already_exists(self) -> AlreadyExists:
+        hint = "if_exists may be overwrite or skip"
+        return AlreadyExists("the file exists already", where=self.display_name, hint=hint)
+
+
+_HINTS = {
+    errno.ENOSPC: "the disk is full; nothing was left behind",
+    errno.EDQUOT: "the disk quota is used up; nothing was left behind",
+    errno.EFBIG: "files may not be larger there; nothing was left behind",
+    errno.EROFS: "it can only be read from",
+    errno.ENOENT: "create the folder first",
+    errno.ENOTDIR: "a part of the path is a file",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+def _nobody_reads(error: SinkError) -> bool:
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENXIO
+
+
+def _temporary_name(target: Path) -> Path:
+    suffix = f".{secrets.token_hex(6)}{_TEMPORARY_SUFFIX}"
+    room = _LONGEST_NAME_BYTES - len(suffix) - 1
+    start = os.fsencode(target.name)[:room].decode(errors="ignore")
+    return target.with_name(f".{start}{suffix}")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Force the new name to the disk: without this, a power cut may leave the old one."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

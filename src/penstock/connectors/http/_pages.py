@@ -1,0 +1,205 @@
+"""Fetch page after page, and give the records on them as one stream of NDJSON.
+
+Every page is fetched whole, so one whose connection is lost, or whose server is busy, is asked for again. All of them
+go over one connection where the server lets them. A page is bounded; what is kept of one that has been handed on is
+eight bytes, by which an address that comes back is known again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, final
+
+from penstock.connectors.http._answers import get, media_type
+from penstock.connectors.http._body import opened_body, reading_headers
+from penstock.connectors.http._json_slices import NotFound, NotJson, elements, start_of, value_at
+from penstock.connectors.http._paging import Page, Paging
+from penstock.connectors.http._retries import check_status, lost_connections_again, with_retries
+from penstock.errors import ConfigurationError, SourceError
+from penstock.flow.units import format_bytes
+
+if TYPE_CHECKING:
+    from penstock.connectors.http._client import Answer, Client
+    from penstock.connectors.http._endpoint import Endpoint
+    from penstock.flow.contracts import Formats
+
+__all__ = ["Listing", "Pages"]
+
+_log = logging.getLogger("penstock.http")
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LINE_ENDS_TO_SPACES = bytes.maketrans(b"\r\n", b"  ")
+_SHOWN_BYTES = 40
+_LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What to fetch, and how.
+
+    Attributes:
+        first: the first page.
+        paging: how the next one is found.
+        records: where the records are on a page; empty where the page is the array of them.
+        retries: how often a page is asked for again.
+        page_bytes: the largest page allowed, decompressed.
+        elsewhere: whether the next page may be at another server, which then gets no credentials.
+        accept_encoding: how the server may compress.
+        formats: lent, to decompress.
+    """
+
+    first: Endpoint
+    paging: Paging
+    records: tuple[str, ...]
+    retries: int
+    page_bytes: int
+    elsewhere: bool
+    accept_encoding: str
+    formats: Formats = field(repr=False)
+
+
+@final
+class Pages:
+    """A :class:`~penstock.flow.contracts.ByteReader` of NDJSON. Fetches a page when the one before is used up.
+
+    Attributes:
+        records: how many were handed out.
+    """
+
+    def __init__(self, listing: Listing, client: Client, *, only_first: bool = False) -> None:
+        self.records = 0
+        self._listing = listing
+        self._client = client
+        self._only_first = only_first
+        self._seen: set[bytes] = set()
+        self._lines = self._all_lines()
+        self._rest = memoryview(b"")
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Block until ``size`` bytes, or the end of the last page; a cancel interrupts it.
+
+        Raises:
+            SourceError: a page can not be had, or is not what it should be; names it.
+        """
+        pieces, missing = [], size
+        while missing:
+            if not self._rest:
+                self._rest = memoryview(next(self._lines, b""))
+                if not self._rest:
+                    break
+            piece = self._rest if missing < 0 else self._rest[:missing]
+            self._rest = self._rest[len(piece) :]
+            pieces.append(piece)
+            missing -= len(piece) if missing > 0 else 0
+        return b"".join(pieces)
+
+    def _all_lines(self) -> Iterator[bytes]:
+        first = self._listing.first
+        with _saying_where(first):
+            asked: Endpoint | None = self._listing.paging.first(first)
+        while asked is not None:
+            self._refuse_circle(asked)
+            lines, count, asked = self._page(asked)  # the page itself is not held while its records are used
+            if lines:
+                yield lines
+            self.records += count
+
+    def _page(self, asked: Endpoint) -> tuple[bytes, int, Endpoint | None]:
+        """Return the records on a page, one a line; how many there are; and the page after it."""
+        answer, text = with_retries(self._listing.retries, lambda: self._fetch(asked))
+        with _saying_where(answer.endpoint):
+            lines, count = self._records_of(answer, text)
+            page = Page(answer.endpoint, text, answer.header("Link") or "", count)
+            following = None if self._only_first else self._after(asked, page)
+        _log.debug("%s: %d records, %s", page.endpoint.where, count, "and more" if following else "the last page")
+        return lines, count, following
+
+    def _fetch(self, endpoint: Endpoint) -> tuple[Answer, bytes]:
+        answer, text = lost_connections_again(self._client, lambda: self._received(endpoint))
+        check_status(answer)
+        if len(text) > self._listing.page_bytes:
+            raise SourceError(
+                f"the page is larger than {format_bytes(self._listing.page_bytes)}",
+                where=answer.endpoint.where,
+                hint="ask the server for smaller pages, or allow larger ones: --source-option page_bytes=...",
+            )
+        return answer, text.removeprefix(_BYTE_ORDER_MARK)
+
+    def _received(self, endpoint: Endpoint) -> tuple[Answer, bytes]:
+        """Return an answer, and if it is a page, what is on it, as far as that may be in memory."""
+        listing = self._listing
+        answer = get(self._client, endpoint, reading_headers(listing.accept_encoding))
+        if answer.status != http.client.OK:
+            return answer, b""
+        with opened_body(answer, listing.formats, listing.accept_encoding) as body:
+            return answer, body.read(listing.page_bytes + 1)
+
+    def _records_of(self, answer: Answer, text: bytes) -> tuple[bytes, int]:
+        """Return the records on a page, one a line, and how many there are."""
+        if media_type(answer) in _LINES:
+            lines = text if text.endswith(b"\n") or not text else text + b"\n"
+            return lines, sum(1 for line in lines.splitlines() if line.strip())
+        start = start_of(text, self._listing.records)
+        if text[start : start + 1] != b"[":
+            if text.startswith(b"null", start):  # what some servers write for an empty array
+                return b"", 0
+            raise NotFound(_no_array(text, self._listing.records))
+        found = [_on_one_line(text[place:after]) for place, after in elements(text, start)]
+        return b"".join([part for record in found for part in (record, b"\n")]), len(found)
+
+    def _after(self, asked: Endpoint, page: Page) -> Endpoint | None:
+        following = self._listing.paging.after(asked, page)
+        if following is None or following.is_same_server(self._listing.first):
+            return following
+        if self._listing.first.scheme == "https" and following.scheme != "https":
+            raise SourceError(f"the next page is {following.where}, which is not encrypted", where=page.endpoint.where)
+        if not self._listing.elsewhere:
+            raise SourceError(
+                f"the next page is at another server: {following.where}",
+                where=page.endpoint.where,
+                hint="if that is meant, --source-option other_servers=true goes there, without credentials",
+            )
+        return following
+
+    def _refuse_circle(self, endpoint: Endpoint) -> None:
+        known_by = hashlib.blake2b(endpoint.url.encode(), digest_size=8).digest()
+        if known_by in self._seen:
+            raise SourceError("the pages go in a circle: this one was read before", where=endpoint.where)
+        self._seen.add(known_by)
+
+
+@contextmanager
+def _saying_where(endpoint: Endpoint) -> Iterator[None]:
+    """Say of which page it is when something in the block fails."""
+    try:
+        yield
+    except NotFound as exc:
+        hint = "--source-option records=... says where the records are"
+        raise SourceError(str(exc.args[0]), where=endpoint.where, hint=hint) from exc
+    except NotJson as exc:
+        raise SourceError(str(exc), where=endpoint.where) from exc
+    except ConfigurationError as exc:
+        raise SourceError(f"no next page can be made of this one: {exc}", where=endpoint.where) from exc
+
+
+def _on_one_line(record: bytes) -> bytes:
+    if b"\n" not in record and b"\r" not in record:
+        return record
+    try:
+        json.loads(record, parse_int=str, parse_float=str)  # no line end is inside a string: that would not be JSON
+    except ValueError as exc:
+        raise NotJson(f"not JSON: a record of several lines: {exc}") from exc
+    return record.translate(_LINE_ENDS_TO_SPACES)
+
+
+def _no_array(text: bytes, path: tuple[str, ...]) -> str:
+    start, end = value_at(text, path)
+    place = f"{'.'.join(path)!r} is" if path else "the page is"
+    shown = text[start : min(end, start + _SHOWN_BYTES)].decode(errors="replace")
+    return f"{place} {'an object' if shown.startswith('{') else shown}, not an array of records"

@@ -1,0 +1,205 @@
+"""Which page comes after this one. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, final
+from urllib.parse import quote, unquote_plus
+
+from penstock.connectors._requests import SourceRequest
+from penstock.connectors.http._endpoint import Endpoint
+from penstock.connectors.http._json_slices import NotFound, value_at
+from penstock.connectors.http._options import text_option
+from penstock.errors import ConfigurationError
+
+__all__ = ["PAGING_OPTIONS", "Page", "Paging", "field_path", "paging_of"]
+
+PAGING_OPTIONS = ("next", "cursor", "page", "offset")
+
+_LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[^\s=;,]+\s*(?:=\s*(?:\"(?:[^\"\\]|\\.)*\"|[^\s;,]*))?)*)")
+_RELATION = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,]+))", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page as it came.
+
+    Attributes:
+        endpoint: where it came from, after redirects.
+        text: its body.
+        link: its ``Link`` header.
+        records: how many there were on it.
+    """
+
+    endpoint: Endpoint
+    text: bytes
+    link: str
+    records: int
+
+
+class Paging(Protocol):
+    """One way to find the next page."""
+
+    def first(self, endpoint: Endpoint) -> Endpoint:
+        """Return the first page of what the user wants to read."""
+        ...
+
+    def after(self, asked: Endpoint, page: Page) -> Endpoint | None:
+        """Return the page after ``page``, which ``asked`` led to; None when it was the last.
+
+        Raises:
+            ConfigurationError: what the server gives as its address is none.
+        """
+        ...
+
+
+def paging_of(request: SourceRequest) -> Paging | None:
+    """Return how the options say that pages are found; None where they say nothing of pages.
+
+    Raises:
+        ConfigurationError: they say it in two ways, or not clearly.
+    """
+    given = [name for name in PAGING_OPTIONS if request.options.get(name) is not None]
+    if not given:
+        return None
+    if len(given) > 1:
+        raise ConfigurationError(
+            f"{request.shown}: give one of {', '.join(given)}: each is a way to find the next page"
+        )
+    option = text_option(request, given[0]) or ""
+    made = _MAKERS[given[0]](option)
+    if made is None:
+        raise ConfigurationError(f"{request.shown}: {given[0]}={option!r}: {_FORMS[given[0]]}")
+    return made
+
+
+def field_path(text: str) -> tuple[str, ...]:
+    """Return the steps of ``meta.next_url``, from the outside in."""
+    return tuple(text.split("."))
+
+
+@final
+class _NextInLink:
+    """The ``Link`` header with ``rel="next"`` (RFC 8288)."""
+
+    def first(self, endpoint: Endpoint) -> Endpoint:
+        return endpoint
+
+    def after(self, asked: Endpoint, page: Page) -> Endpoint | None:
+        for target, parameters in _LINK.findall(page.link):
+            relation = _RELATION.search(parameters)
+            if relation and "next" in (relation[1] or relation[2] or "").lower().split():
+                return page.endpoint.resolved(target)
+        return None
+
+
+@final
+@dataclass(frozen=True)
+class _NextInField:
+    """An address in a field of the page, absolute or relative to it."""
+
+    path: tuple[str, ...]
+
+    def first(self, endpoint: Endpoint) -> Endpoint:
+        return endpoint
+
+    def after(self, asked: Endpoint, page: Page) -> Endpoint | None:
+        value = _value(page, self.path)
+        return None if value is None else page.endpoint.resolved(value)
+
+
+@final
+@dataclass(frozen=True)
+class _Cursor:
+    """A field of the page that goes into a parameter of the next address."""
+
+    parameter: str
+    path: tuple[str, ...]
+
+    def first(self, endpoint: Endpoint) -> Endpoint:
+        return endpoint
+
+    def after(self, asked: Endpoint, page: Page) -> Endpoint | None:
+        value = _value(page, self.path)
+        return None if value is None else _with_parameter(asked, self.parameter, value)
+
+
+@final
+@dataclass(frozen=True)
+class _Counted:
+    """A parameter that counts pages from 1, or records from 0, until a page has no records."""
+
+    parameter: str
+    counts_records: bool
+
+    def first(self, endpoint: Endpoint) -> Endpoint:
+        return _with_parameter(endpoint, self.parameter, str(self._number(endpoint)))
+
+    def after(self, asked: Endpoint, page: Page) -> Endpoint | None:
+        if not page.records:
+            return None
+        step = page.records if self.counts_records else 1
+        return _with_parameter(asked, self.parameter, str(self._number(asked) + step))
+
+    def _number(self, endpoint: Endpoint) -> int:
+        value = _parameter(endpoint, self.parameter)
+        if value is None:
+            return 0 if self.counts_records else 1
+        if not value.isdecimal():
+            raise ConfigurationError(f"{endpoint.where}: the parameter {self.parameter!r} must be a number to begin at")
+        return int(value)
+
+
+def _value(page: Page, path: tuple[str, ...]) -> str | None:
+    """Return the text or number at ``path``; None where there is nothing, or nothing in it."""
+    try:
+        start, end = value_at(page.text, path)
+    except NotFound:
+        return None
+    value = json.loads(page.text[start:end], parse_float=str, parse_int=str)
+    if isinstance(value, (dict, list)):
+        raise ConfigurationError(f"the field {'.'.join(path)!r} holds neither text nor a number")
+    return str(value) if value not in (None, "", False) else None
+
+
+def _parameter(endpoint: Endpoint, name: str) -> str | None:
+    pairs = (pair.partition("=") for pair in endpoint.target.partition("?")[2].split("&"))
+    return next((unquote_plus(value) for key, _, value in pairs if unquote_plus(key) == name), None)
+
+
+def _with_parameter(endpoint: Endpoint, name: str, value: str) -> Endpoint:
+    """Return ``endpoint`` with this parameter in its query; the others stay letter by letter."""
+    path, _, query = endpoint.target.partition("?")
+    others = [pair for pair in query.split("&") if pair and unquote_plus(pair.partition("=")[0]) != name]
+    pairs = "&".join([*others, f"{quote(name, safe='')}={quote(value, safe='')}"])
+    return endpoint.with_target(f"{path}?{pairs}")
+
+
+def _next_of(option: str) -> Paging | None:
+    if option == "link":
+        return _NextInLink()
+    kind, _, path = option.partition(":")
+    return _NextInField(field_path(path)) if kind == "field" and path else None
+
+
+def _cursor_of(option: str) -> Paging | None:
+    parameter, _, path = option.partition(":")
+    return _Cursor(parameter, field_path(path)) if parameter and path else None
+
+
+_MAKERS: dict[str, Callable[[str], Paging | None]] = {
+    "next": _next_of,
+    "cursor": _cursor_of,
+    "page": lambda option: _Counted(option, counts_records=False),
+    "offset": lambda option: _Counted(option, counts_records=True),
+}
+
+_FORMS = {
+    "next": "write next=link for the Link header, or next=field:meta.next_url for a field of the page",
+    "cursor": "write cursor=PARAMETER:field.path: which field of a page goes into which parameter of the next",
+    "page": "write page=PARAMETER",
+    "offset": "write offset=PARAMETER",
+}

@@ -1,0 +1,307 @@
+"""What is in this process already, as a source: rows from a loop, bytes from a generator, Arrow tables, data frames.
+
+    [{"id": 1}, {"id": 2}]                    dicts: their keys are the columns
+    cursor, generator of tuples or lists      with ``columns=["id", "name"]``; named tuples know their names
+    generator of bytes, open binary file      with ``source_format="csv"``, unless the file's name tells
+    RecordBatch, Table, RecordBatchReader     pyarrow's, or an iterable of its tables and batches
+    anything with ``__arrow_c_stream__``      polars, pandas, DuckDB, ...
+
+It is iterated in the thread of the copy that reads, and nowhere else. Nobody can interrupt a loop from outside: a
+cancel is noticed between two batches, and wakes what waits inside penstock's own calls. An exception of the loop ends
+the copy, as it is. A generator or a reader of batches is used up by one copy, and closed at its end, on every way out;
+what you opened and may still need (a file, a cursor, a frame) is left to you.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from itertools import chain
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast, final
+
+from penstock.connectors._batches import Batches
+from penstock.connectors._selection import Selection
+from penstock.connectors._stored import StoredSource
+from penstock.connectors.iterables._arrow_streams import (
+    batches_of_items,
+    is_arrow,
+    known_rows,
+    known_schema,
+    opened_arrow,
+)
+from penstock.connectors.iterables._python_rows import RowBatches
+from penstock.errors import ConfigurationError, SourceError
+from penstock.flow.description import ColumnType, Description
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from penstock.connectors._requests import SourceRequest
+    from penstock.flow.contracts import BatchStream, ByteReader, Source
+
+__all__ = ["ArrowStream", "Data", "EncodedSource", "IterableSource", "name_of", "source_from"]
+
+_CHUNK_BYTES = 256 << 10
+_NOTHING = object()
+
+Bytes = (bytes, bytearray, memoryview)
+
+
+class ArrowStream(Protocol):
+    """Whatever hands out Arrow data by the PyCapsule interface."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None, /) -> object:
+        """Return a capsule with an ``ArrowArrayStream``."""
+        ...
+
+
+Data = Iterable[Any] | ArrowStream
+"""What :func:`source_from` takes."""
+
+
+def name_of(value: object) -> str:
+    """Return what messages call ``value`` when it is a source: ``"generator events"``, ``"list"``, ``"pandas DataFrame"``."""
+    kind = type(value)
+    package = kind.__module__.partition(".")[0]
+    prefix = "" if package in {"builtins", "__main__", "_io"} else f"{package} "
+    name = getattr(value, "__name__", None)
+    return f"{prefix}{kind.__name__} {name}" if isinstance(name, str) else f"{prefix}{kind.__name__}"
+
+
+def source_from(value: Any, request: SourceRequest) -> Source:
+    """Make a source of an object of this process. Touches nothing yet.
+
+    Args:
+        value: see the module's docstring.
+        request: its ``uri`` is what messages call the source; ``columns``, ``limit``, ``batch_bytes`` and
+            ``on_type_loss`` count for rows and Arrow data, ``format``, ``format_options`` and ``compression`` for bytes.
+
+    Raises:
+        ConfigurationError: nothing can be read from it, or not with what else was asked for.
+    """
+    request.refuse("query", "table", "where", because="they are for databases")
+    request.check_options()
+    if is_arrow(value):
+        request.refuse("format", "format_options", "compression", because="this is Arrow data, not bytes")
+        return IterableSource(request, value)
+    if isinstance(value, Bytes) or hasattr(value, "read") or request.format is not None:
+        return EncodedSource(request, value)
+    request.refuse("format_options", "compression", because="they are for bytes, of a source_format")
+    if isinstance(value, Mapping):
+        raise ConfigurationError(f"{request.shown}: a dict is one row; give a list of them, or pyarrow.table(...)")
+    if isinstance(value, AsyncIterable) and not isinstance(value, Iterable):
+        raise ConfigurationError(
+            f"{request.shown}: an asynchronous iterable runs in its own event loop only; send its items into "
+            "penstock.channel() there (.aio), and copy from the other end in a thread"
+        )
+    if not isinstance(value, Iterable):
+        raise ConfigurationError(
+            f"nothing can be read from an object of type {type(value).__name__}: give an address, a path, rows "
+            "(dicts, or tuples with columns=), bytes with source_format=, or Arrow data"
+        )
+    return IterableSource(request, value)
+
+
+class _Held:
+    """An iterable, and whether it is for us to close."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    @contextmanager
+    def iterated(self) -> Iterator[Iterator[Any]]:
+        """Iterate; close the iterator on every way out, if it was made for this."""
+        iterator = iter(self._value)
+        try:
+            yield iterator
+        finally:
+            if iterator is not self._value and hasattr(iterator, "close"):
+                iterator.close()
+            self.close()
+
+    def close(self) -> None:
+        """Close what only one copy can use. Idempotent."""
+        if isinstance(self._value, Generator):
+            self._value.close()
+
+
+@final
+class IterableSource:
+    """Rows and Arrow data. Use through :func:`source_from`."""
+
+    byte_formats: frozenset[str] = frozenset()
+
+    def __init__(self, request: SourceRequest, value: Any) -> None:
+        self.display_name = request.shown
+        self.rows_read: int | None = None
+        self._request = request
+        self._value = value
+        self._held = _Held(value)
+
+    def open_bytes(self, format_name: str) -> AbstractContextManager[Iterator[bytes]]:
+        """Refuse: there are no encoded bytes here, ``byte_formats`` is empty."""
+        raise ConfigurationError(f"{self.display_name}: it holds rows, not {format_name}")
+
+    @contextmanager
+    def open_batches(self) -> Iterator[BatchStream]:
+        """Take the first rows, which tell the columns, and give the stream. To be iterated in the same thread."""
+        with self._opened() as (stream, selection):
+            self.rows_read = 0
+            chosen = selection.batches(iter(stream))
+            yield Batches(self._schema(stream.schema, selection), self._counted(chosen))
+
+    def _counted(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            self.rows_read = (self.rows_read or 0) + batch.num_rows
+            yield batch
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[BatchStream, Selection]]:
+        request = self._request
+        chosen = Selection(request.columns, request.limit)
+        if is_arrow(self._value):
+            with opened_arrow(self._value, request.batch_bytes, self.display_name) as stream:
+                yield stream, chosen
+            return
+        with self._held.iterated() as items:
+            first = next(items, _NOTHING)
+            if is_arrow(first):
+                yield batches_of_items(first, items, request.batch_bytes, self.display_name), chosen
+            else:
+                rows = chain(() if first is _NOTHING else (first,), items)
+                yield self._rows(first, rows), Selection(None, request.limit)
+
+    def _rows(self, first: object, rows: Iterator[object]) -> RowBatches:
+        if isinstance(first, (*Bytes, str)):
+            raise ConfigurationError(
+                f"{self.display_name}: it gives {type(first).__name__}; say what bytes mean: source_format='csv'"
+            )
+        return RowBatches(
+            rows,
+            names=self._request.columns,
+            where=self.display_name,
+            batch_bytes=self._request.batch_bytes,
+            max_row_bytes=self._request.max_row_bytes,
+            on_type_loss=self._request.on_type_loss,
+            losses=self._request.losses,
+        )
+
+    def describe(self, format_name: str | None) -> Description:
+        """Say what can be said without using anything up: all of a table or list, little of a generator."""
+        rows = known_rows(self._value)
+        schema = known_schema(self._value) if is_arrow(self._value) else None
+        if isinstance(self._value, Sequence):
+            rows = len(self._value) if rows is None else rows
+            with self._opened() as (stream, _):
+                schema = stream.schema
+        selection = Selection(self._request.columns if is_arrow(self._value) else None, self._request.limit)
+        columns = [] if schema is None else list(self._schema(schema, selection))
+        return Description(
+            reading="Arrow data, in slices" if is_arrow(self._value) else "rows, iterated in this process",
+            why="" if columns or schema is not None else "looking would take the data away",
+            consistency="as it is when it is read",
+            columns=tuple(ColumnType(field.name, "", str(field.type), data_type=field.type) for field in columns),
+            estimated_rows=None if rows is None else selection.at_most(rows),
+            estimated_bytes=getattr(self._value, "nbytes", None) if is_arrow(self._value) else None,
+        )
+
+    def _schema(self, schema: pa.Schema, selection: Selection) -> pa.Schema:
+        try:
+            return selection.schema(schema)
+        except SourceError as exc:
+            exc.where = exc.where or self.display_name
+            raise
+
+    def close(self) -> None:
+        """Close a generator that nobody opened. Idempotent."""
+        self._held.close()
+
+
+@final
+class EncodedSource:
+    """Bytes in some format. Use through :func:`source_from`."""
+
+    def __init__(self, request: SourceRequest, value: Any) -> None:
+        self.display_name = request.shown
+        self._value = value
+        self._held = _Held(value)
+        name = getattr(value, "name", "")
+        path = PurePath(name).name if isinstance(name, str) else ""
+        can_look = isinstance(value, (*Bytes, list, tuple))
+        stored = replace(request, options={})
+        self._stored = StoredSource(stored, path, self._opened, can_look=lambda: can_look)
+
+    @property
+    def byte_formats(self) -> frozenset[str]:
+        """The one dialect the bytes are in; none where columns or rows are to be left out."""
+        return self._stored.byte_formats
+
+    @property
+    def rows_read(self) -> int | None:
+        """Rows handed out; None where the bytes were passed on unparsed."""
+        return self._stored.rows_read
+
+    def open_bytes(self, format_name: str) -> AbstractContextManager[Iterator[bytes]]:
+        """Give the bytes, decompressed."""
+        return self._stored.open_bytes(format_name)
+
+    def open_batches(self) -> AbstractContextManager[BatchStream]:
+        """Give the bytes, decompressed and decoded."""
+        return self._stored.open_batches()
+
+    def describe(self, format_name: str | None) -> Description:
+        """Say what can be said without using anything up."""
+        return self._stored.describe(format_name)
+
+    @contextmanager
+    def _opened(self, _seekable: bool) -> Iterator[ByteReader]:
+        if isinstance(self._value, Bytes):
+            yield cast(BinaryIO, _ChunkReader(iter([self._value]), self.display_name))
+        elif hasattr(self._value, "read"):
+            read: Callable[[int], bytes] = getattr(self._value, "read1", self._value.read)
+            yield cast(BinaryIO, _ChunkReader(iter(lambda: read(_CHUNK_BYTES), b""), self.display_name))
+        else:
+            with self._held.iterated() as chunks:
+                yield cast(BinaryIO, _ChunkReader(chunks, self.display_name))
+
+    def close(self) -> None:
+        """Close a generator that nobody opened. Idempotent."""
+        self._held.close()
+
+
+@final
+class _ChunkReader:
+    """A :class:`~penstock.flow.contracts.ByteReader` of chunks of any size."""
+
+    def __init__(self, chunks: Iterator[Any], where: str) -> None:
+        self._chunks = chunks
+        self._where = where
+        self._number = 0
+        self._rest = memoryview(b"")
+
+    def read(self, size: int = -1, /) -> bytes:
+        pieces: list[memoryview] = []
+        missing = size
+        while missing and (self._rest or self._next()):
+            piece = self._rest if missing < 0 else self._rest[:missing]
+            self._rest = self._rest[len(piece) :]
+            pieces.append(piece)
+            missing -= len(piece) if missing > 0 else 0
+        return b"".join(pieces)
+
+    def _next(self) -> bool:
+        """Take the next chunk that is not empty; False at the end."""
+        for chunk in self._chunks:
+            self._number += 1
+            if not isinstance(chunk, Bytes):
+                raise SourceError(
+                    f"chunk {self._number} is of type {type(chunk).__name__}, where bytes should be",
+                    where=self._where,
+                    hint="source_format is for bytes; open files in binary mode",
+                )
+            self._rest = memoryview(chunk).cast("B") if chunk else memoryview(b"")
+            if self._rest:
+                return True
+        return False

@@ -1,0 +1,205 @@
+"""A connection to MongoDB, and what keeps it alive and ends it. pymongo's asynchronous client, in a loop of its own.
+
+Asynchronous, because a cancel then interrupts whatever it waits for; pymongo's blocking client looks up from a socket
+every half second. And because the loop goes on while the sink is slow: it reads one reply ahead, and refreshes the
+session, without which the server ends it, and all its cursors, after 30 minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar, final
+
+from penstock._extras import need
+from penstock.connectors._loop_thread import LoopThread
+from penstock.connectors.mongodb._errors import translating
+from penstock.core.cancel import CancelScope
+
+__all__ = ["Connection", "connected"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger("penstock.mongodb")
+
+GRACE_SECONDS = 2.0  # to tell the server to stop, which a server that does not answer cannot be told
+_CLOSING_SECONDS = 0.5
+_REFRESH_SECONDS = 300.0  # six times in the 30 minutes a server gives a session that nobody refreshes
+
+
+@contextmanager
+def connected(uri: str, defaults: dict[str, Any], database: str, *, where: str) -> Iterator[Connection]:
+    """Connect; on leaving, close every cursor, stop what still runs on the server, and disconnect.
+
+    Blocks until a server is found; a cancel interrupts it.
+
+    Args:
+        uri: the address.
+        defaults: options of the client that the address does not give.
+        database: the one that is read.
+        where: for messages.
+
+    Raises:
+        SourceError: no server answers, or it refuses.
+    """
+    with LoopThread("penstock mongodb") as loop:
+        connection = Connection(loop, uri, defaults, database, where)
+        try:
+            connection.open()
+            yield connection
+        finally:
+            connection.close()
+
+
+@final
+class Connection:
+    """An open connection, for one thread. Its methods block, and are woken by a cancel."""
+
+    def __init__(self, loop: LoopThread, uri: str, defaults: dict[str, Any], database: str, where: str) -> None:
+        self.where = where
+        self._loop = loop
+        self._uri = uri
+        self._defaults = defaults
+        self._database_name = database
+        self._client: Any = None
+        self._session: Any = None
+        self._refreshing: asyncio.Task[Any] | None = None
+        self._cursors: list[Any] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._was_interrupted = False
+
+    @property
+    def database(self) -> Any:
+        """The database, of pymongo's asynchronous API; only for what runs under :meth:`call`."""
+        return self._client[self._database_name]
+
+    @property
+    def session(self) -> Any:
+        """The session that every cursor belongs to."""
+        return self._session
+
+    def open(self) -> None:
+        """Find a server and log in."""
+        self.call(self._opened)
+
+    def call(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Run ``operation`` in the loop and return its result.
+
+        Raises:
+            SourceError: it failed.
+            Cancelled: the surrounding scope was cancelled.
+        """
+        with translating(self.where):
+            return self._loop.call(lambda: self.result_of(self.started(operation)))
+
+    def close(self) -> None:
+        """Tell the server to stop, for ``GRACE_SECONDS`` at most, and disconnect. Does not raise."""
+        with CancelScope(shield=True):
+            self._loop.call(self._closed)
+
+    # --- in the loop --------------------------------------------------------------------------------------------
+
+    def keep(self, cursor: Any) -> None:
+        """Note a cursor that is to be closed at the end, whatever happens."""
+        self._cursors.append(cursor)
+
+    def started(self, operation: Callable[[], Awaitable[T]]) -> asyncio.Task[T]:
+        """Start a task. One that still runs in the end is cancelled, and waited for."""
+
+        async def run() -> T:
+            return await operation()
+
+        task = asyncio.create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._note_end)
+        return task
+
+    async def result_of(self, task: asyncio.Task[T]) -> T:
+        """Wait for ``task``. If the wait is cancelled, so is the task, but it may still tell the server to stop."""
+        try:
+            return await asyncio.shield(task)
+        except BaseException:
+            self._was_interrupted = True
+            task.cancel()
+            raise
+
+    def _note_end(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.debug("%s: %r", self.where, error)  # for a task whose result nobody wants any more
+
+    async def _opened(self) -> None:
+        pymongo = need("pymongo", extra="mongo", why="read MongoDB")
+        _close_what_is_not_connected(asyncio.get_running_loop())
+        self._client = pymongo.AsyncMongoClient(self._uri, **self._defaults)
+        await self._client.admin.command("ping")
+        self._session = self._client.start_session(causal_consistency=False)
+        self._refreshing = self.started(self._refresh)
+
+    async def _refresh(self) -> None:
+        while True:
+            await asyncio.sleep(_REFRESH_SECONDS)
+            await self._try_command({"refreshSessions": [self._session.session_id]})
+
+    async def _closed(self) -> None:
+        if self._client is None:
+            return
+        try:
+            async with asyncio.timeout(GRACE_SECONDS):
+                await self._ended()
+        except TimeoutError:
+            _log.warning("%s: the server does not answer; a query of ours may still run there", self.where)
+        finally:
+            await self._disconnected()
+
+    async def _ended(self) -> None:
+        was_interrupted = self._was_interrupted or bool(self._tasks - {self._refreshing})
+        await self._cancelled(self._tasks)
+        for cursor in self._cursors:
+            await cursor.close()
+        if was_interrupted and self._session is not None:
+            # There may be a cursor that nobody knows the number of, or that pymongo takes for closed with its connection.
+            await self._try_command({"killSessions": [self._session.session_id]})
+        if self._session is not None:
+            await self._session.end_session()
+
+    @staticmethod
+    async def _cancelled(tasks: set[asyncio.Task[Any]]) -> None:
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=GRACE_SECONDS)
+
+    async def _try_command(self, command: dict[str, Any]) -> None:
+        try:
+            await self._client.admin.command(command)
+        except need("pymongo.errors", extra="mongo", why="read MongoDB").PyMongoError as exc:
+            _log.debug("%s: %s: %s", self.where, next(iter(command)), exc)  # a server without it has no sessions to end
+
+    async def _disconnected(self) -> None:
+        """Close sockets and monitors. The client says goodbye before, twice; a server that is gone gets no answer."""
+        await self._cancelled(self._tasks)  # again: those that were still telling the server
+        for _ in range(3):
+            try:
+                async with asyncio.timeout(_CLOSING_SECONDS):
+                    return await self._client.close()  # type: ignore[no-any-return]  # None
+            except TimeoutError:
+                continue
+        return None
+
+
+def _close_what_is_not_connected(loop: asyncio.AbstractEventLoop) -> None:
+    """Have this loop close a socket whose connecting was cancelled; pymongo leaves it to the garbage collector."""
+    connect = loop.sock_connect
+
+    async def connect_or_close(sock: socket.socket, address: Any) -> None:
+        try:
+            await connect(sock, address)
+        except BaseException:
+            sock.close()
+            raise
+
+    loop.sock_connect = connect_or_close  # type: ignore[method-assign]  # of this loop, which nobody else uses

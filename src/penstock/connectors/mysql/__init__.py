@@ -1,0 +1,201 @@
+"""MySQL and MariaDB, both directions.
+
+``mysql://user:password@host:3306/database``, or ``mariadb://``; what is left out comes from where the ``mysql`` client
+takes it (:mod:`penstock.connectors.mysql._address`). Parameters: ``ssl-mode``, ``ssl-ca``, ``ssl-cert``, ``ssl-key``,
+``unix_socket``, ``connect_timeout``. Without ``ssl-mode``, TLS is used where the server offers it but proves nothing, as
+with MySQL's own clients; ``ssl=true`` asks for TLS with a verified certificate and host name.
+
+Reading is one prepared SELECT in a read-only transaction with a consistent snapshot, its rows in the binary protocol:
+unbuffered, and turned into Arrow a column at a time (:mod:`penstock.connectors.mysql._decoder`), so that a row costs
+Python one look at its length. The session's time zone is UTC; TIMESTAMP columns, and literals compared with them, are too.
+:mod:`penstock.connectors.mysql._types` has the types, :mod:`penstock.connectors.mysql._sink` the way in.
+
+However reading ends, nothing keeps running: leaving the block has the server kill the query, over a second connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import TYPE_CHECKING, final
+
+from penstock.connectors._batches import Batches
+from penstock.connectors._requests import SourceRequest
+from penstock.connectors.mysql import _errors as _mysql_errors
+from penstock.connectors.mysql._address import login_of
+from penstock.connectors.mysql._connection import Column, Connection, Prepared, connected
+from penstock.connectors.mysql._decoder import RowDecoder
+from penstock.connectors.mysql._estimates import estimated
+from penstock.connectors.mysql._sink import MysqlSink, sink
+from penstock.connectors.mysql._sql import select
+from penstock.connectors.mysql._types import (
+    LOAD_TABLE,
+    TYPE_TABLE,
+    arrow_schema,
+    fixed_bytes,
+    may_be_longer,
+    note_on,
+    source_type,
+)
+from penstock.connectors.mysql._wire import RowTooLong, ServerError
+from penstock.errors import BudgetExceeded, ConfigurationError, SourceError
+from penstock.flow.contracts import BatchStream
+from penstock.flow.description import ColumnType, Description
+from penstock.flow.suggest import did_you_mean
+from penstock.flow.units import format_bytes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["LOAD_TABLE", "TAKES_TABLES", "TYPE_TABLE", "MysqlSink", "MysqlSource", "sink", "source"]
+
+TAKES_TABLES = True
+
+_MOST_NAMES_SHOWN = 10
+_WEEK_SECONDS = 604_800
+_SESSION = (
+    # A sink that is slow for minutes is no reason to hang up on us, which is what the server does after 60 s.
+    f"SET SESSION net_write_timeout = {_WEEK_SECONDS}, wait_timeout = {_WEEK_SECONDS}, time_zone = '+00:00'",
+    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+    "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+)
+# Warnings that mean that a value is not what it should be, and what to do.
+_CUT_VALUES = {
+    1260: "raise group_concat_max_len, which GROUP_CONCAT cuts its results at",
+    1301: "a value became NULL; SET GLOBAL max_allowed_packet = 1073741824 lets it be as long as it is",
+}
+_TABLES = (
+    "SELECT table_name FROM information_schema.tables WHERE table_schema = database() ORDER BY table_name LIMIT 1000"
+)
+
+
+def source(request: SourceRequest) -> MysqlSource:
+    """Make a source that reads a table or a query."""
+    request.refuse("format", "compression", because="a database has rows, not stored bytes")
+    request.check_options()
+    return MysqlSource(request)
+
+
+@final
+class MysqlSource:
+    """Reads one SELECT. Use through :func:`penstock.connectors.open_source`."""
+
+    byte_formats: frozenset[str] = frozenset()
+
+    def __init__(self, request: SourceRequest) -> None:
+        self.display_name = request.shown if request.table is None else f"{request.shown} {request.table}"
+        self.rows_read: int | None = None
+        self._request = request
+        self._statement = select(request)
+        self._login = login_of(request.uri, request.shown)
+        self._seam = _mysql_errors.Seam(SourceError, self.display_name)
+
+    def open_bytes(self, format_name: str) -> AbstractContextManager[Iterator[bytes]]:
+        """Refuse: there are no stored bytes here, ``byte_formats`` is empty."""
+        raise ConfigurationError(f"{self.display_name}: MySQL does not write {format_name} itself")
+
+    @contextmanager
+    def open_batches(self) -> Iterator[BatchStream]:
+        """Run the SELECT and give its rows as Arrow batches. Leaving the block stops it, and waits for the server.
+
+        The connection belongs to the calling thread, which is the one to iterate in.
+        """
+        with self._opened() as (connection, prepared):
+            with self._seam.translating():
+                columns = connection.run(prepared)
+            decoder = RowDecoder(
+                columns,
+                where=self.display_name,
+                on_type_loss=self._request.on_type_loss,
+                losses=self._request.losses,
+            )
+            self.rows_read = 0
+            yield Batches(decoder.schema, self._batches(connection, decoder, columns))
+
+    def describe(self, format_name: str | None) -> Description:
+        """Connect, have the statement prepared, and look what the server knows of its tables. Runs nothing."""
+        with self._opened() as (connection, prepared), self._seam.translating():
+            rows, size = estimated(connection, self._request, self._statement)
+        schema = arrow_schema(prepared.columns, self._request.on_type_loss)
+        return Description(
+            reading="a prepared SELECT, its rows streamed in the binary protocol and turned into Arrow by columns",
+            why="MySQL writes no file format to its clients, and its binary rows need no parsing",
+            consistency="one read-only transaction WITH CONSISTENT SNAPSHOT, for tables of InnoDB",
+            columns=tuple(
+                ColumnType(column.name, source_type(column), str(field.type), note_on(column), field.type)
+                for column, field in zip(prepared.columns, schema, strict=True)
+            ),
+            estimated_rows=rows,
+            estimated_bytes=size,
+        )
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[Connection, Prepared]]:
+        with ExitStack() as stack:
+            with self._seam.translating():
+                connection = stack.enter_context(connected(self._login))
+                connection.execute(*_SESSION)
+            yield connection, self._prepared(connection)
+
+    def _prepared(self, connection: Connection) -> Prepared:
+        with self._seam.translating():
+            try:
+                prepared = connection.prepare(self._statement)
+            except ServerError as exc:
+                if exc.code != _mysql_errors.NO_SUCH_TABLE:
+                    raise
+                raise self._seam.of_server(exc, hint=_similar_tables(connection, str(exc))) from exc
+        if prepared.parameters:
+            raise self._seam.error("the query has parameters, and nothing to put there", hint="write the values out")
+        if not prepared.columns:
+            raise self._seam.error("the query returns no columns", hint="use a SELECT")
+        return prepared
+
+    def _refuse_cut_values(self, connection: Connection) -> None:
+        """Look at the warnings, if there were any: the server only warns of values that it has cut, or left out."""
+        if not connection.warnings:
+            return
+        with self._seam.translating():
+            warnings = connection.query("SHOW WARNINGS")
+        for _level, code, message in warnings:
+            if hint := _CUT_VALUES.get(int(code or 0)):
+                raise self._seam.error(str(message), hint=hint)
+
+    def _too_long(self, row: int, columns: tuple[Column, ...]) -> BudgetExceeded:
+        limit = self._request.max_row_bytes or 0
+        wide = [repr(column.name) for column in columns if may_be_longer(column, limit)]
+        where = f", in {' or '.join(wide)}" if 0 < len(wide) <= _MOST_NAMES_SHOWN else ""
+        return BudgetExceeded(
+            f"{self.display_name}: row {row} is longer than {format_bytes(limit)}, all the memory there is{where} "
+            "(raise max_memory, or leave the column out)"
+        )
+
+    def _batches(
+        self, connection: Connection, decoder: RowDecoder, columns: tuple[Column, ...]
+    ) -> Iterator[pa.RecordBatch]:
+        # Half for what rows take as they come, half for what they take in Arrow however short they came.
+        share = max(1, self._request.batch_bytes // 2)
+        most_rows = max(1, share // fixed_bytes(decoder.schema))
+        while True:
+            try:
+                with self._seam.translating():
+                    block = connection.rows(share, most_rows, self._request.max_row_bytes)
+            except RowTooLong as exc:
+                raise self._too_long(decoder.rows + 1, columns) from exc
+            if block is None:
+                self._refuse_cut_values(connection)
+                return
+            batch = decoder.batch(block)
+            self.rows_read = decoder.rows
+            del block
+            yield batch
+
+
+def _similar_tables(connection: Connection, message: str) -> str:
+    """Return a hint that names the tables there are."""
+    names = [str(name) for (name,) in connection.query(_TABLES)]
+    if not names:
+        return "the database has no tables this user can see"
+    missing = message.partition("'")[2].partition("'")[0].rpartition(".")[2]
+    more = ", ..." if len(names) > _MOST_NAMES_SHOWN else ""
+    return did_you_mean(missing, names, otherwise=f"there are {', '.join(names[:_MOST_NAMES_SHOWN])}{more}")

@@ -1,0 +1,130 @@
+"""What a server knows of a table that is to be loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from penstock.connectors.mysql._connection import Connection
+from penstock.connectors.mysql._sql import literal
+from penstock.flow.suggest import did_you_mean
+
+__all__ = ["ExistingTable", "TargetColumn", "existing_table"]
+
+_GEOMETRIES = frozenset(
+    {
+        "geometry",
+        "point",
+        "linestring",
+        "polygon",
+        "multipoint",
+        "multilinestring",
+        "multipolygon",
+        "geometrycollection",
+    }
+)
+
+
+@dataclass(frozen=True)
+class TargetColumn:
+    """A column of a table that is there.
+
+    Attributes:
+        type: without its size: ``"bit"``, ``"int"``; ``"geometry"`` for all of those.
+        is_unsigned: whether it holds no numbers below zero.
+        fraction_digits: how many follow the seconds of a time.
+        is_auto_increment: whether the server numbers rows in it that give it none.
+    """
+
+    type: str
+    is_unsigned: bool
+    fraction_digits: int
+    is_auto_increment: bool
+
+
+@dataclass(frozen=True)
+class ExistingTable:
+    """A table that is there.
+
+    Attributes:
+        why_not_append: why no rows can be appended to it so that they can be taken back; ``""`` when they can.
+        why_not_replace: why another table can not take its place; ``""`` when one can.
+        columns: its columns, by name in lower case.
+        needed: names of those that have to be given a value.
+        generated: names of those that can not.
+    """
+
+    why_not_append: str
+    why_not_replace: str
+    columns: Mapping[str, TargetColumn]
+    needed: tuple[str, ...]
+    generated: frozenset[str]
+
+    def mismatch(self, names: Sequence[str]) -> str:
+        """Return why columns of these names can not be appended; ``""`` when they can. Case does not count."""
+        given = {name.lower() for name in names}
+        for name in names:
+            if name.lower() not in self.columns:
+                return f"the table has no column {name!r}: {did_you_mean(name, self.columns, otherwise=self._names())}"
+            if name.lower() in self.generated:
+                return f"the table generates its column {name!r} itself"
+        missing = [name for name in self.needed if name.lower() not in given]
+        return f"the table wants a value for its column {missing[0]!r}, and there is none" if missing else ""
+
+    def _names(self) -> str:
+        return f"it has {', '.join(self.columns)}"
+
+
+def existing_table(connection: Connection, table: str) -> ExistingTable | None:
+    """Look up ``table``, which may have a database in front; None when there is none."""
+    schema, _, name = table.rpartition(".")
+    where = f"table_schema = {literal(schema) if schema else 'database()'} AND table_name = {literal(name)}"
+    found = connection.query(
+        "SELECT table_type, t.engine, coalesce(e.transactions, '') FROM information_schema.tables t "  # noqa: S608 - literals
+        f"LEFT JOIN information_schema.engines e ON e.engine = t.engine WHERE {where}"
+    )
+    if not found:
+        return None
+    ((kind, engine, transactions),) = found
+    not_a_table = "" if "BASE TABLE" in str(kind) else f"it is a {str(kind).lower()}, not a table"
+    unsafe = "" if transactions == "YES" else f"its engine {engine} has no transactions: rows could not be taken back"
+    columns = connection.query(
+        "SELECT column_name, data_type, column_type, datetime_precision, is_nullable, column_default, extra FROM information_schema.columns "  # noqa: S608
+        f"WHERE {where} ORDER BY ordinal_position"
+    )
+    return ExistingTable(
+        why_not_append=not_a_table or unsafe,
+        why_not_replace=not_a_table or _referred_to(connection, where),
+        columns={
+            str(name).lower(): _column(kind, whole, precision, extra)
+            for name, kind, whole, precision, _nullable, _default, extra in columns
+        },
+        needed=tuple(
+            str(name)
+            for name, *_types, nullable, default, extra in columns
+            if nullable == "NO" and default is None and not extra
+        ),
+        generated=frozenset(str(name).lower() for name, *_, extra in columns if "GENERATED" in str(extra).upper()),
+    )
+
+
+def _column(kind: str | None, whole: str | None, precision: str | None, extra: str | None) -> TargetColumn:
+    name = str(kind).lower()
+    return TargetColumn(
+        type="geometry" if name in _GEOMETRIES else name,
+        is_unsigned="unsigned" in str(whole),
+        fraction_digits=int(precision or 0),
+        is_auto_increment="auto_increment" in str(extra),
+    )
+
+
+def _referred_to(connection: Connection, where: str) -> str:
+    """Return whose foreign keys refer to the table: they would follow it under its other name, and keep it."""
+    referenced = where.replace("table_schema", "unique_constraint_schema").replace(
+        "table_name", "referenced_table_name"
+    )
+    found = connection.query(
+        f"SELECT table_name FROM information_schema.referential_constraints WHERE {referenced} "  # noqa: S608 - literals
+        "AND NOT (constraint_schema = unique_constraint_schema AND table_name = referenced_table_name) LIMIT 1"
+    )
+    return f"foreign keys of {found[0][0]!r} refer to it, so it can not be replaced" if found else ""

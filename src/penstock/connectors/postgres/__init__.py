@@ -1,0 +1,249 @@
+"""PostgreSQL, for reading and for loading, by COPY.
+
+``postgresql://user@host:port/database``; what is left out comes from where libpq always takes it: ``PG*`` variables,
+``~/.pgpass``, service files. Rows never become Python objects, in neither direction.
+
+**Reading** runs one COPY in a read-only transaction, so all rows are of one snapshot. A copy to CSV passes the server's
+own bytes on, other formats parse those bytes into Arrow. :mod:`penstock.connectors.postgres._types` has the types, and
+what few columns the server rewrites first. libpq holds a row whole, so one may be ``max_row_bytes`` long and no longer.
+
+**Loading** runs COPYs in one transaction; :mod:`penstock.connectors.postgres._sink` has the rules.
+
+However either ends, nothing keeps running: leaving cancels the statement and waits until the server says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+from penstock.connectors._batches import Batches
+from penstock.connectors._located import located
+from penstock.connectors._requests import SinkRequest, SourceRequest
+from penstock.connectors._sql import bare, select_statement
+from penstock.connectors.postgres import _describe as _postgres_describe
+from penstock.connectors.postgres._address import parsed_address
+from penstock.connectors.postgres._decode import BLOCK_PREFIX, BatchDecoder, row_bytes
+from penstock.connectors.postgres._errors import UNDEFINED_TABLE, Seam
+from penstock.connectors.postgres._libpq import Connection, RowTooLong, ServerError, connected
+from penstock.connectors.postgres._sink import PostgresSink
+from penstock.connectors.postgres._types import Column, arrow_schema, projection, type_query
+from penstock.errors import BudgetExceeded, SourceError
+from penstock.flow.contracts import BatchStream
+from penstock.flow.description import Description
+from penstock.flow.suggest import did_you_mean
+from penstock.flow.units import format_bytes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["TAKES_TABLES", "PostgresSource", "sink", "source"]
+
+TAKES_TABLES = True
+
+_MOST_NAMES_SHOWN = 10
+# What the text of values depends on, and what a server or user may have set otherwise.
+_SETTINGS = (
+    "BEGIN READ ONLY; SET LOCAL timezone TO 'UTC'; SET LOCAL datestyle TO 'ISO'; "
+    "SET LOCAL intervalstyle TO 'iso_8601'; SET LOCAL extra_float_digits TO 3"
+)
+_TABLES = (
+    "SELECT CASE WHEN pg_catalog.pg_table_is_visible(c.oid) THEN c.relname ELSE n.nspname || '.' || c.relname END "
+    "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema') "
+    "ORDER BY 1 LIMIT 1000"
+)
+
+
+def source(request: SourceRequest) -> PostgresSource:
+    """Make a source that reads a table or a query."""
+    request.refuse("format", "format_options", "compression", because="a database has rows, not stored bytes")
+    request.check_options()
+    return PostgresSource(request)
+
+
+def sink(request: SinkRequest) -> PostgresSink:
+    """Make a sink that loads a table."""
+    request.refuse_method()
+    request.check_options()
+    return PostgresSink(request)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A statement that is ready to run.
+
+    Attributes:
+        connection: in a transaction.
+        columns: of the statement.
+        nested: OIDs of those of its types that are arrays or composite.
+    """
+
+    connection: Connection
+    columns: list[Column]
+    nested: frozenset[int]
+
+
+@final
+class PostgresSource:
+    """Reads one SELECT. Use through :func:`penstock.connectors.open_source`."""
+
+    byte_formats = frozenset({"csv"})
+
+    def __init__(self, request: SourceRequest) -> None:
+        self.display_name = request.shown if request.table is None else f"{request.shown} {request.table}"
+        self.rows_read: int | None = None
+        self._request = request
+        self._statement = bare(select_statement(request))
+        self._address = parsed_address(request.uri, request.shown)
+        self._seam = Seam(self.display_name, SourceError)
+
+    @contextmanager
+    def open_bytes(self, format_name: str) -> Iterator[Iterator[bytes]]:
+        """Run the SELECT as ``COPY ... (FORMAT csv, HEADER)`` and give the server's bytes."""
+        assert format_name in self.byte_formats
+        with self._opened() as reading:
+            yield self._lines(reading)
+
+    @contextmanager
+    def open_batches(self) -> Iterator[BatchStream]:
+        """Run the SELECT as a COPY and give its rows as Arrow batches."""
+        with self._opened() as reading:
+            schema = self._schema(reading)
+            yield Batches(schema, self._batches(reading, schema))
+
+    def describe(self, format_name: str | None) -> Description:
+        """Connect, have the server parse and plan the SELECT, and disconnect. Nothing of it is run."""
+        with self._opened() as reading, self._seam.translating():
+            return _postgres_describe.described(
+                reading.connection,
+                self._statement,
+                reading.columns,
+                nested=reading.nested,
+                schema=None if format_name in self.byte_formats else self._schema(reading),
+                request=self._request,
+            )
+
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _opened(self) -> Iterator[_Reading]:
+        with ExitStack() as stack:
+            with self._seam.translating():
+                connecting = connected(self._address.conninfo, timeout_seconds=self._address.connect_seconds)
+                connection = stack.enter_context(connecting)
+                connection.execute(_SETTINGS)
+            columns = self._columns(connection)
+            with self._seam.translating():
+                nested = _nested_types(connection, columns)
+            yield _Reading(connection, columns, nested)
+
+    def _columns(self, connection: Connection) -> list[Column]:
+        try:
+            with self._seam.lost_translated():
+                result = connection.describe(self._statement)
+                if not result.nfields and not _has_rows(connection, self._statement):
+                    raise SourceError("the query returns no columns", where=self.display_name, hint="use a SELECT")
+        except ServerError as exc:
+            raise self._refused(connection, exc) from exc
+        return [
+            Column((result.fname(index) or b"").decode(), result.ftype(index), result.fmod(index))
+            for index in range(result.nfields)
+        ]
+
+    def _schema(self, reading: _Reading) -> pa.Schema:
+        return arrow_schema(reading.columns, text_where_lossy=self._request.on_type_loss == "text")
+
+    def _lines(self, reading: _Reading) -> Iterator[bytes]:
+        """Yield the server's CSV, counting rows. Without columns there is nothing to write of a row."""
+        rows = -1  # the header is one
+        for chunk, more in self._copied(reading, "base64", "FORMAT csv, HEADER"):
+            rows += more
+            self.rows_read = rows
+            if reading.columns:
+                yield bytes(chunk)
+
+    def _batches(self, reading: _Reading, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        decoder = BatchDecoder(schema, self._request.on_type_loss, self._request.losses)
+        half = self._request.batch_bytes // 2  # a row takes its text, at most, and what it takes at least
+        most_rows = max(1, half // row_bytes(schema))
+        self.rows_read = rows = 0
+        blocks = self._copied(reading, "hex", "FORMAT csv", chunk_bytes=half, most_rows=most_rows, prefix=BLOCK_PREFIX)
+        for block, more in blocks:
+            with located(self.display_name):
+                batch = decoder.batch(block, more, rows)
+            del block
+            rows += more
+            self.rows_read = rows
+            yield batch
+
+    def _copied(
+        self, reading: _Reading, bytes_as: str, options: str, **chunking: object
+    ) -> Iterator[tuple[bytearray, int]]:
+        statement = projection(self._statement, reading.columns, reading.nested, bytes_as=bytes_as)
+        chunks = reading.connection.copy_out(
+            f"COPY (\n{statement}\n) TO STDOUT ({options})",
+            most_row_bytes=self._request.max_row_bytes,
+            **chunking,  # type: ignore[arg-type]  # as copy_out has them
+        )
+        while True:
+            try:
+                with self._seam.translating():
+                    chunk = next(chunks, None)
+            except RowTooLong as exc:
+                raise self._too_long(exc.rows_before + ("HEADER" not in options), reading.columns) from exc
+            if chunk is None:
+                return
+            yield chunk
+            del chunk
+
+    # --- errors -------------------------------------------------------------------------------------------------
+
+    def _too_long(self, row: int, columns: list[Column]) -> BudgetExceeded:
+        assert self._request.max_row_bytes is not None
+        limit = format_bytes(self._request.max_row_bytes)
+        wide = [repr(column.name) for column in columns if column.may_be_long]
+        where = f", in {' or '.join(wide)}" if 0 < len(wide) <= _MOST_NAMES_SHOWN else ""
+        return BudgetExceeded(
+            f"{self.display_name}: row {row} is longer than {limit}, all the memory there is{where} "
+            "(raise max_memory, or leave the column out)"
+        )
+
+    def _refused(self, connection: Connection, exc: ServerError) -> Exception:
+        similar = ""
+        if exc.sqlstate == UNDEFINED_TABLE:
+            with self._seam.translating():
+                similar = _similar_tables(connection, str(exc))
+        return self._seam.refused(exc, hint=similar)
+
+
+def _has_rows(connection: Connection, statement: str) -> bool:
+    """Whether a statement without columns is a SELECT without any, which has rows all the same."""
+    try:
+        connection.execute("SAVEPOINT looking")
+        connection.describe(f"SELECT FROM (\n{statement}\n) AS query")
+    except ServerError:
+        connection.execute("ROLLBACK TO looking")
+        return False
+    return True
+
+
+def _nested_types(connection: Connection, columns: list[Column]) -> frozenset[int]:
+    query = type_query(columns)
+    if query is None:
+        return frozenset()
+    result = connection.execute(query)
+    return frozenset(int(result.get_value(row, 0) or 0) for row in range(result.ntuples))
+
+
+def _similar_tables(connection: Connection, message: str) -> str:
+    """Return a hint that names the tables there are. The transaction has failed, so it takes a new one."""
+    result = connection.execute(f"ROLLBACK; {_TABLES}")
+    names = [(result.get_value(row, 0) or b"").decode() for row in range(result.ntuples)]
+    if not names:
+        return "the database has no tables this user can see"
+    missing = message.partition('"')[2].rpartition('"')[0]
+    more = ", ..." if len(names) > _MOST_NAMES_SHOWN else ""
+    return did_you_mean(missing, names, otherwise=f"there are {', '.join(names[:_MOST_NAMES_SHOWN])}{more}")

@@ -1,0 +1,336 @@
+"""A connection to PostgreSQL on libpq alone: connect, run a statement, stream a COPY either way, cancel, close.
+
+psycopg's own connection waits in places no cancel scope reaches, and hands out a COPY line by line through several
+layers; this needs neither its transactions nor its adapters. Every wait here is one ``poll(2)`` that a cancel wakes.
+
+libpq hands out a row of a COPY when it has all of it, and keeps a buffer as large as the largest it has seen: one wide
+row is in memory up to three times, whatever the size of chunks. That is what ``most_row_bytes`` is for.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import select
+import struct
+import termios
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING, Any, final
+
+from penstock._extras import need
+from penstock.connectors._descriptors import Waker
+from penstock.connectors.postgres import _libpq_stopping
+
+if TYPE_CHECKING:
+    from psycopg import pq
+
+__all__ = ["Connection", "LostConnection", "RowTooLong", "ServerError", "connected"]
+
+_READ = select.POLLIN
+_WRITE = select.POLLOUT
+_CHUNK_BYTES = 128 << 10
+_HOLD_BACK_SECONDS = 0.02
+
+
+class LostConnection(Exception):
+    """There is no connection, or not any more. The message is libpq's."""
+
+
+class ServerError(Exception):
+    """The server refused a statement.
+
+    The message and every field are the server's own: ``sqlstate`` says why, ``detail`` with what values, ``context``
+    where in a COPY.
+    """
+
+    def __init__(self, message: str, sqlstate: str, *, hint: str = "", detail: str = "", context: str = "") -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+        self.hint = hint
+        self.detail = detail
+        self.context = context
+
+
+class RowTooLong(Exception):
+    """A row of a COPY is longer than allowed. ``rows_before`` were read whole."""
+
+    def __init__(self, rows_before: int) -> None:
+        super().__init__(f"row {rows_before + 1} is too long")
+        self.rows_before = rows_before
+
+
+@contextmanager
+def connected(conninfo: str, *, timeout_seconds: float) -> Iterator[Connection]:
+    """Connect; on leaving, stop what still runs on the server, and close.
+
+    Blocks for ``timeout_seconds`` at most, besides looking up the host's name; a cancel interrupts it.
+
+    Raises:
+        LostConnection: the server can not be reached, or refuses.
+    """
+    with Waker() as waker:
+        connection = Connection(_connect(conninfo, waker, timeout_seconds), waker)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+def _connect(conninfo: str, waker: Waker, timeout_seconds: float) -> pq.abc.PGconn:
+    libpq = _psycopg().pq
+    deadline = monotonic() + timeout_seconds
+    opened: pq.abc.PGconn = libpq.PGconn.connect_start(conninfo.encode())
+    try:
+        if opened.status == libpq.ConnStatus.BAD:
+            raise LostConnection(opened.get_error_message().strip())
+        status = libpq.PollingStatus.WRITING  # as which libpq's manual counts the time before the first poll
+        while status != libpq.PollingStatus.OK:
+            events = _READ if status == libpq.PollingStatus.READING else _WRITE
+            if not waker.wait(opened.socket, events, max(0.0, deadline - monotonic())):
+                raise LostConnection("timeout expired")
+            status = opened.connect_poll()
+            if status == libpq.PollingStatus.FAILED:
+                raise LostConnection(opened.get_error_message().strip())
+    except BaseException:
+        opened.finish()
+        raise
+    opened.nonblocking = 1
+    return opened
+
+
+@final
+class Connection:
+    """An open connection, for one thread.
+
+    Its methods block, and are woken by a cancel. They raise :class:`ServerError`, after which the connection can be
+    used further, and :class:`LostConnection`.
+    """
+
+    def __init__(self, opened: pq.abc.PGconn, waker: Waker) -> None:
+        self._libpq = _psycopg().pq
+        self._foreign_error = _psycopg().OperationalError
+        self._pgconn = opened
+        self._waker = waker
+        self._is_busy = False
+
+    def execute(self, statements: str) -> pq.abc.PGresult:
+        """Run statements separated by semicolons; return the result of the last."""
+        self._send(self._pgconn.send_query, statements.encode())
+        return self._last_result()
+
+    def describe(self, statement: str) -> pq.abc.PGresult:
+        """Have the server parse ``statement``; the result has its columns, and no rows."""
+        self._send(self._pgconn.send_prepare, b"", statement.encode())
+        self._last_result()
+        self._send(self._pgconn.send_describe_prepared, b"")
+        return self._last_result()
+
+    def copy_out(
+        self,
+        statement: str,
+        *,
+        chunk_bytes: int = _CHUNK_BYTES,
+        most_rows: int | None = None,
+        most_row_bytes: int | None = None,
+        prefix: bytes = b"",
+    ) -> Iterator[tuple[bytearray, int]]:
+        """Run a ``COPY ... TO STDOUT``; yield chunks of its data, each of whole rows, with their number.
+
+        Ends only after the server has said that this was all. A header counts as a row.
+
+        Args:
+            statement: the COPY.
+            chunk_bytes: about how long a chunk is; shorter when the server is slow to send more.
+            most_rows: at most so many rows in a chunk.
+            most_row_bytes: the longest row allowed.
+            prefix: what every chunk begins with.
+
+        Raises:
+            RowTooLong: a row is longer than ``most_row_bytes``. Mostly it is noticed before all of it has come.
+        """
+        self._send(self._pgconn.send_query, statement.encode())
+        self._start_copy(self._libpq.ExecStatus.COPY_OUT)
+        rows_before, is_more = 0, True
+        while is_more:
+            data = bytearray(prefix)
+            try:
+                rows, is_more = self._fill(data, chunk_bytes, most_rows or -1, most_row_bytes)
+            except RowTooLong as exc:
+                raise RowTooLong(rows_before + exc.rows_before) from None
+            rows_before += rows
+            if rows:
+                yield data, rows
+        self._last_result()
+
+    def copy_in(self, statement: str) -> CopyIn:
+        """Start a ``COPY ... FROM STDIN`` and return what it is fed through.
+
+        One that is not finished is aborted by :meth:`close`, and with it the transaction.
+        """
+        self._send(self._pgconn.send_query, statement.encode())
+        self._start_copy(self._libpq.ExecStatus.COPY_IN)
+        return CopyIn(self)
+
+    def close(self) -> None:
+        """Stop what still runs on the server, then close. Waits for the server a few seconds at most."""
+        try:
+            if self._is_busy and self._pgconn.status == self._libpq.ConnStatus.OK:
+                _libpq_stopping.stop(self._pgconn)
+        finally:
+            self._pgconn.finish()
+
+    # --- sending and receiving ----------------------------------------------------------------------------------
+
+    def _send(self, send: Callable[..., None], *arguments: bytes) -> None:
+        self._is_busy = True
+        with self._foreign_errors_translated():
+            send(*arguments)
+            self._flush()
+
+    def _flush(self) -> None:
+        while self._pgconn.flush():
+            self._waker.wait(self._pgconn.socket, _READ | _WRITE)
+            self._pgconn.consume_input()
+
+    def _receive(self) -> None:
+        self._waker.wait(self._pgconn.socket, _READ)
+        self._pgconn.consume_input()
+
+    def _next_result(self) -> pq.abc.PGresult | None:
+        with self._foreign_errors_translated():
+            while self._pgconn.is_busy():
+                self._receive()
+            return self._pgconn.get_result()
+
+    def _last_result(self, error: Exception | None = None) -> pq.abc.PGresult:
+        """Take every result that is due, also after an error, so that the connection is ready for the next."""
+        last: pq.abc.PGresult | None = None
+        while (result := self._next_result()) is not None:
+            error = error or self._error_in(result)
+            last = result
+        self._is_busy = False
+        if error is not None or last is None:
+            raise error or LostConnection("the server gave no result")
+        return last
+
+    def _start_copy(self, expected: Any) -> None:
+        result = self._next_result()
+        if result is None or result.status != expected:
+            error = None if result is None else self._error_in(result)
+            self._last_result(error or LostConnection("the server did not start to copy"))
+
+    def _fill(self, data: bytearray, wanted_bytes: int, most_rows: int, most_row_bytes: int | None) -> tuple[int, bool]:
+        """Add whole rows to ``data``; return how many, and whether there may be more."""
+        # Added up at once: keeping the rows in a list keeps two collectable objects for each, and triples the time.
+        rows = 0
+        unfinished = _Unfinished(self._pgconn.socket, most_row_bytes)
+        with self._foreign_errors_translated():
+            for length, row in map(self._pgconn.get_copy_data, itertools.repeat(1)):
+                if length > 0:
+                    if most_row_bytes is not None and length > most_row_bytes:
+                        raise RowTooLong(rows)
+                    data += row
+                    rows += 1
+                    if len(data) >= wanted_bytes or rows == most_rows:
+                        break
+                elif length < 0:
+                    return rows, False
+                elif not self._waker.wait(self._pgconn.socket, _READ, _HOLD_BACK_SECONDS if rows else None):
+                    break
+                else:
+                    unfinished.before_receiving(rows)
+                    self._pgconn.consume_input()
+        return rows, True
+
+    def _put(self, data: memoryview) -> None:
+        with self._foreign_errors_translated():
+            self._pgconn.put_copy_data(data)
+            self._flush()
+
+    def _end_copy_in(self) -> int:
+        with self._foreign_errors_translated():
+            self._pgconn.put_copy_end()
+            self._flush()
+        return self._last_result().command_tuples or 0
+
+    # --- errors -------------------------------------------------------------------------------------------------
+
+    def _error_in(self, result: pq.abc.PGresult) -> Exception | None:
+        status = self._libpq.ExecStatus
+        if result.status not in {status.FATAL_ERROR, status.BAD_RESPONSE, status.NONFATAL_ERROR}:
+            return None
+        sqlstate = self._field(result, self._libpq.DiagnosticField.SQLSTATE)
+        if not sqlstate:  # libpq made this result up, because the server is gone
+            return LostConnection(self._pgconn.get_error_message().strip())
+        message = self._field(result, self._libpq.DiagnosticField.MESSAGE_PRIMARY)
+        field = self._libpq.DiagnosticField
+        return ServerError(
+            message,
+            sqlstate,
+            hint=self._field(result, field.MESSAGE_HINT),
+            detail=self._field(result, field.MESSAGE_DETAIL),
+            context=self._field(result, field.CONTEXT),
+        )
+
+    @staticmethod
+    def _field(result: pq.abc.PGresult, field: Any) -> str:
+        return (result.error_field(field) or b"").decode(errors="replace")
+
+    @contextmanager
+    def _foreign_errors_translated(self) -> Iterator[None]:
+        try:
+            yield
+        except self._foreign_error as exc:
+            raise LostConnection(str(exc)) from exc
+
+
+@final
+class CopyIn:
+    """A COPY to the server that is under way. Made by :meth:`Connection.copy_in`.
+
+    What the server has against it, :meth:`finish` raises and nothing else does: libpq tells no sooner.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def write(self, data: bytes, /) -> int:
+        """Send all of ``data``; blocks until the kernel has it."""
+        # In pieces, because libpq keeps a buffer as large as the largest it was given.
+        for start in range(0, len(data), _CHUNK_BYTES):
+            self._connection._put(memoryview(data)[start : start + _CHUNK_BYTES])
+        return len(data)
+
+    def finish(self) -> int:
+        """End the data, block until the server has digested it, and return how many rows it took."""
+        return self._connection._end_copy_in()
+
+
+class _Unfinished:
+    """Notices that a row is going to be too long while it is still coming.
+
+    libpq does not say how much of a row it has. But until a row is complete, all that comes in belongs to it.
+    """
+
+    def __init__(self, descriptor: int, most_bytes: int | None) -> None:
+        self._descriptor = descriptor
+        self._most_bytes = most_bytes
+        self._rows = -1
+        self._bytes = 0
+
+    def before_receiving(self, rows: int) -> None:
+        """Look at what is about to be received, after ``rows`` whole ones."""
+        if self._most_bytes is None:
+            return
+        if rows != self._rows:  # not counted: it may be the rest of the row before, too
+            self._rows, self._bytes = rows, 0
+            return
+        self._bytes += struct.unpack("i", fcntl.ioctl(self._descriptor, termios.FIONREAD, b"\0\0\0\0"))[0]
+        if self._bytes > self._most_bytes:
+            raise RowTooLong(rows)
+
+
+def _psycopg() -> Any:
+    return need("psycopg", extra="postgres", why="talk to PostgreSQL")

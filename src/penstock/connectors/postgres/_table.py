@@ -1,0 +1,187 @@
+"""The table that is loaded: what is there of it, and the statements that make, empty, or replace it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from penstock.connectors._sql import quoted, quoted_path
+from penstock.connectors.postgres._libpq import Connection
+from penstock.connectors.postgres._load_types import column_type, is_bytes
+from penstock.errors import ConfigurationError, SinkError
+from penstock.flow.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Existing", "Target"]
+
+_LONGEST_NAME_BYTES = 63  # PostgreSQL cuts off the rest, without an error
+_LONGEST_PATH = 2
+_KINDS = {"r": "table", "p": "partitioned table", "f": "foreign table", "v": "view"}
+_OTHER_KINDS = {"m": "a materialized view", "i": "an index", "I": "an index", "S": "a sequence", "c": "a type"}
+_LOOK = """
+SELECT c.relkind, a.attname, a.attgenerated <> '', a.atttypid IN (114, 3802), a.atttypid = 17
+FROM pg_catalog.pg_class c
+LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.oid = pg_catalog.to_regclass({name})
+ORDER BY a.attnum
+"""
+_PLACE = """
+SELECT schema, schema IS NOT NULL AND pg_catalog.has_schema_privilege(schema, 'CREATE'),
+       pg_catalog.current_setting('transaction_read_only') = 'on'
+FROM (SELECT {schema} AS schema) AS place
+"""
+
+
+@dataclass(frozen=True)
+class Existing:
+    """A table that is there.
+
+    Attributes:
+        kind: ``"table"``, ``"view"``, ...
+        columns: names of those that can be written.
+        json_columns: names of those of type json or jsonb.
+        bytea_columns: names of those of type bytea.
+    """
+
+    kind: str
+    columns: tuple[str, ...]
+    json_columns: frozenset[str]
+    bytea_columns: frozenset[str]
+
+    def check_columns(self, schema: pa.Schema, where: str) -> None:
+        """Refuse columns that the table has not, or has with a type that would take them for something else.
+
+        Raises:
+            SinkError: there is one.
+        """
+        self._check_names(schema.names, where)
+        for field in schema:
+            is_text = str(field.type).endswith(("string", "string_view"))
+            if is_text and field.name in self.bytea_columns:
+                message = f"column {field.name!r} is bytea, and the data has text, which may be bytes in any encoding"
+                raise SinkError(message, where=where, hint="load it as text, and decode() it there")
+            if is_bytes(field.type) and field.name not in self.bytea_columns:
+                message = f"column {field.name!r} is not bytea, and the data has bytes"
+                raise SinkError(message, where=where, hint="make them text before")
+
+    def _check_names(self, names: Sequence[str], where: str) -> None:
+        for name in names:
+            if name not in self.columns:
+                there_are = f"it has {', '.join(self.columns)}" if self.columns else "it has none"
+                hint = did_you_mean(name, self.columns, otherwise=there_are)
+                raise SinkError(f"the {self.kind} has no column {name!r}", where=where, hint=hint)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A table by its name, which may have a schema in front.
+
+    Attributes:
+        table: the name as it was given.
+        where: the destination, for messages.
+    """
+
+    table: str
+    where: str
+
+    def __post_init__(self) -> None:
+        parts = self.table.split(".")
+        if not all(parts) or len(parts) > _LONGEST_PATH:
+            raise ConfigurationError(f"{self.where}: {self.table!r} is no name of a table: write table or schema.table")
+        _refuse_long_names(parts, self.where)
+
+    @property
+    def path(self) -> str:
+        """The name in SQL."""
+        return quoted_path(self.table)
+
+    def look(self, connection: Connection) -> Existing | None:
+        """Return what is there under this name; None when there is nothing.
+
+        Raises:
+            SinkError: it is nothing that rows can be written into.
+        """
+        rows = _rows(connection, _LOOK.format(name=_literal(self.path)))
+        if not rows:
+            return None
+        kind = rows[0][0] or ""
+        if kind not in _KINDS:
+            raise SinkError(f"it is {_OTHER_KINDS.get(kind, 'no table')}", where=self.where, hint="name a table")
+        writable = [row for row in rows if row[1] is not None and row[2] == "f"]
+        return Existing(
+            kind=_KINDS[kind],
+            columns=tuple(name for _kind, name, *_ in writable),
+            json_columns=frozenset(name for _kind, name, _generated, is_json, _bytea in writable if is_json == "t"),
+            bytea_columns=frozenset(name for _kind, name, _generated, _json, is_bytea in writable if is_bytea == "t"),
+        )
+
+    def check_place(self, connection: Connection, *, to_create: bool) -> None:
+        """Refuse a place where nothing can be written, or no table made.
+
+        Raises:
+            SinkError: no such schema, no permission, a server that is only read.
+        """
+        schema, _, _table = self.table.rpartition(".")
+        expression = f"pg_catalog.to_regnamespace({_literal(quoted(schema))})" if schema else _CURRENT_SCHEMA
+        found, may_create, is_read_only = _rows(connection, _PLACE.format(schema=expression))[0]
+        if is_read_only == "t":
+            hint = "the server is a standby, or the database is set to be read only"
+            raise SinkError("nothing can be written here", where=self.where, hint=hint)
+        if found is None:
+            hint = f"CREATE SCHEMA {quoted(schema)}" if schema else "name one: schema.table"
+            raise SinkError(f"there is no schema {schema!r}" if schema else "no schema", where=self.where, hint=hint)
+        if to_create and may_create != "t":
+            hint = f"GRANT CREATE ON SCHEMA {found}"
+            raise SinkError(f"this user may not create a table in {found}", where=self.where, hint=hint)
+
+    def create(self, schema: pa.Schema) -> str:
+        """Return the statement that creates it for rows of ``schema``.
+
+        Raises:
+            ConfigurationError: a column has a type PostgreSQL has none for, or too long a name.
+        """
+        return _create(self.path, schema, self.where)
+
+    def create_successor(self, schema: pa.Schema) -> tuple[str, str, str]:
+        """Return a name in SQL for a table that is to take its place, and statements to create it, and to replace it."""
+        name = quoted(f"penstock_{secrets.token_hex(8)}")
+        schema_name, _, table = self.table.rpartition(".")
+        successor = f"{quoted(schema_name)}.{name}" if schema_name else name
+        replacing = f"DROP TABLE {self.path}; ALTER TABLE {successor} RENAME TO {quoted(table)}"
+        return successor, _create(successor, schema, self.where), replacing
+
+
+_CURRENT_SCHEMA = "pg_catalog.to_regnamespace(pg_catalog.quote_ident(pg_catalog.current_schema()))"
+
+
+def _create(path: str, schema: pa.Schema, where: str) -> str:
+    _refuse_long_names(schema.names, where)
+    columns = ", ".join(f"{quoted(field.name)} {column_type(field.name, field.type)}" for field in schema)
+    return f"CREATE TABLE {path} ({columns})"
+
+
+def _refuse_long_names(names: Sequence[str], where: str) -> None:
+    for name in names:
+        if len(name.encode()) > _LONGEST_NAME_BYTES:
+            raise ConfigurationError(
+                f"{where}: the name {name!r} is longer than the {_LONGEST_NAME_BYTES} bytes that PostgreSQL keeps of one"
+            )
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _rows(connection: Connection, statement: str) -> list[tuple[Any, ...]]:
+    result = connection.execute(statement)
+    return [
+        tuple(_text(result.get_value(row, column)) for column in range(result.nfields)) for row in range(result.ntuples)
+    ]
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode()

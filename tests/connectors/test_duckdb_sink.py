@@ -1,0 +1,424 @@
+"""Loading DuckDB tables: every value as it was, in one transaction, and no trace of one that failed."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+import pyarrow as pa
+import pytest
+
+from penstock import api, connectors
+from penstock.connectors._batches import Batches
+from penstock.core.cancel import sleep
+from penstock.errors import AlreadyExists, ConfigurationError, SinkError, SourceError
+from penstock.flow.contracts import BatchStream, Receipt, TableSink
+from tests.connectors.parts import (
+    Cancellable,
+    Fails,
+    cancelled_at_once,
+    open_descriptors,
+    read_table,
+    sink_of,
+    source_of,
+)
+
+duckdb = pytest.importorskip("duckdb")
+
+BATCH = pa.RecordBatch.from_pydict({"a": [1, 2], "b": ["x", None]})
+
+
+@pytest.fixture
+def uri(tmp_path: Path) -> str:
+    return f"duckdb:///{tmp_path / 'data.db'}"
+
+
+@pytest.fixture(autouse=True)
+def temporary_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Where DuckDB spills to; every test leaves it empty."""
+    folder = tmp_path_factory.mktemp("spilled")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield
+    assert list(folder.iterdir()) == []
+
+
+def table_sink(uri: str, **options: Any) -> TableSink:
+    return cast(TableSink, sink_of(uri, format_name="", media_type="", **{"table": "t", **options}))
+
+
+def stream(*batches: pa.RecordBatch | BaseException, schema: pa.Schema | None = None) -> BatchStream:
+    """Batches; one that is an exception is raised."""
+
+    def each() -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            if isinstance(batch, BaseException):
+                raise batch
+            yield batch
+
+    first = next((batch for batch in batches if isinstance(batch, pa.RecordBatch)), None)
+    return Batches(first.schema if schema is None else schema, each())  # type: ignore[union-attr]
+
+
+def load(uri: str, *batches: pa.RecordBatch | BaseException, **options: Any) -> Receipt:
+    sink = table_sink(uri, **options)
+    assert sink.check()
+    return sink.load(stream(*batches))
+
+
+def run(uri: str, *statements: str) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = []
+    with closing(duckdb.connect(uri.removeprefix("duckdb:///"))) as connection:
+        for statement in statements:
+            rows = connection.execute(statement).fetchall()
+    return rows
+
+
+def folder(uri: str) -> list[str]:
+    return sorted(entry.name for entry in Path(uri.removeprefix("duckdb:///")).parent.iterdir())
+
+
+def test_a_new_file_holds_the_table_and_nothing_else_is_left(uri: str) -> None:
+    """The receipt says what was loaded; no log, no temporary file remains."""
+    receipt = load(uri, BATCH, BATCH)
+    assert receipt == Receipt(f"{uri} t", 2 * BATCH.nbytes, {"rows": 4, "table": "t"})
+    assert folder(uri) == ["data.db"]
+    assert run(uri, "SELECT * FROM t") == [(1, "x"), (2, None)] * 2
+
+
+def test_duckdb_is_a_place_for_tables(uri: str) -> None:
+    """The caller learns from the module that it takes rows."""
+    assert connectors.takes_tables(uri)
+    assert isinstance(table_sink(uri), TableSink)
+
+
+def extension(kind: pa.DataType, storage: pa.Array) -> pa.Array:
+    return pa.ExtensionArray.from_storage(kind, storage)
+
+
+COLUMNS: list[tuple[pa.Array, str, str]] = [
+    (pa.array([True]), "BOOLEAN", "true"),
+    (pa.array([-128], pa.int8()), "TINYINT", "-128"),
+    (pa.array([-(2**63)]), "BIGINT", str(-(2**63))),
+    (pa.array([2**64 - 1], pa.uint64()), "UBIGINT", str(2**64 - 1)),
+    (pa.array([1.5], pa.float16()), "FLOAT", "1.5"),
+    (pa.array([5e-324]), "DOUBLE", "5e-324"),
+    (pa.array([float("nan")]), "DOUBLE", "nan"),
+    (pa.array([Decimal("-1.50")], pa.decimal128(38, 10)), "DECIMAL(38,10)", "-1.5000000000"),
+    (pa.array([Decimal("1.5")], pa.decimal256(30, 2)), "DECIMAL(30,2)", "1.50"),
+    (pa.array([Decimal(10**60)], pa.decimal256(70, 2)), "VARCHAR", f"{10**60}.00"),
+    (pa.array([Decimal(1500)], pa.decimal128(5, -2)), "DECIMAL(7,0)", "1500"),
+    (pa.array(["a\0b\n'\""]), "VARCHAR", "a\0b\n'\""),
+    (pa.array(["x"], pa.string_view()), "VARCHAR", "x"),
+    (pa.array([b"\0\xff"]), "BLOB", r"\x00\xFF"),
+    (pa.array([b"ab"], pa.binary(2)), "BLOB", "ab"),
+    (pa.array([date(1, 1, 1)]), "DATE", "0001-01-01"),
+    (pa.array([date(2024, 2, 29)], pa.date64()), "DATE", "2024-02-29"),
+    (pa.array([time(1, 2, 3, 4)]), "TIME", "01:02:03.000004"),
+    (pa.array([1], pa.time64("ns")), "TIME_NS", "00:00:00.000000001"),
+    (pa.array([1], pa.timestamp("s")), "TIMESTAMP_S", "1970-01-01 00:00:01"),
+    (pa.array([1], pa.timestamp("ms")), "TIMESTAMP_MS", "1970-01-01 00:00:00.001"),
+    (pa.array([1], pa.timestamp("us")), "TIMESTAMP", "1970-01-01 00:00:00.000001"),
+    (pa.array([1], pa.timestamp("ns")), "TIMESTAMP_NS", "1970-01-01 00:00:00.000000001"),
+    (pa.array([datetime(2024, 5, 6, tzinfo=UTC)]), "TIMESTAMP WITH TIME ZONE", "2024-05-06 00:00:00+00"),
+    (pa.array([1], pa.timestamp("s", "Asia/Kathmandu")), "TIMESTAMP WITH TIME ZONE", "1970-01-01 00:00:01+00"),
+    (pa.array([1], pa.timestamp("ns", "UTC")), "TIMESTAMPTZ_NS", "1970-01-01 00:00:00.000000001+00"),
+    (pa.array([timedelta(seconds=1)], pa.duration("ns")), "INTERVAL", "00:00:01"),
+    (pa.array([pa.MonthDayNano([1, 2, 3000])]), "INTERVAL", "1 month 2 days 00:00:00.000003"),
+    (pa.array([[1, None]]), "BIGINT[]", "[1, NULL]"),
+    (pa.array([[1.5]], pa.list_(pa.float16(), 1)), "FLOAT[]", "[1.5]"),
+    (pa.array([{'a "': [b"x"]}]), 'STRUCT("a """ BLOB[])', "{'a \"': [x]}"),
+    (pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int8())), "MAP(VARCHAR, TINYINT)", "{k=1}"),
+    (pa.array(["x"]).dictionary_encode(), "VARCHAR", "x"),
+    (pa.RunEndEncodedArray.from_arrays([1], ["x"]), "VARCHAR", "x"),
+    (pa.nulls(1), "VARCHAR", None),
+    (extension(pa.uuid(), pa.array([UUID(int=1).bytes], pa.binary(16))), "UUID", str(UUID(int=1))),
+    (extension(pa.json_(), pa.array(['{"a": 1}'])), "JSON", '{"a": 1}'),
+    (extension(pa.bool8(), pa.array([1], pa.int8())), "BOOLEAN", "true"),
+    (extension(pa.opaque(pa.string(), "x", "y"), pa.array(["q"])), "VARCHAR", "q"),
+]
+
+
+@pytest.mark.parametrize(
+    ("column", "declared", "text"), COLUMNS, ids=[str(column.type)[:40] for column, _, _ in COLUMNS]
+)
+def test_every_type_has_an_exact_column(uri: str, column: pa.Array, declared: str, text: str | None) -> None:
+    """Nothing is rounded, cut or shifted; NULL stays NULL."""
+    load(uri, pa.RecordBatch.from_arrays([column], names=["v"]))
+    assert run(uri, "SELECT data_type FROM duckdb_columns() WHERE column_name = 'v'") == [(declared,)]
+    assert run(uri, "SET TimeZone = 'UTC'", "SELECT v::VARCHAR FROM t") == [(text,)]
+
+
+def test_nulls_stay_null(uri: str) -> None:
+    """In every type."""
+    columns = [pa.nulls(2, column.type) for column, _, _ in COLUMNS if not pa.types.is_run_end_encoded(column.type)]
+    load(uri, pa.RecordBatch.from_arrays(columns, names=[f"c{index}" for index in range(len(columns))]))
+    assert run(uri, "SELECT * FROM t") == [(None,) * len(columns)] * 2
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (pa.array([1], pa.duration("ns")), "column 'v' can not be loaded"),
+        (pa.array([pa.MonthDayNano([0, 0, 1000]), None, pa.MonthDayNano([1, 2, 3])]), "an interval with nanoseconds"),
+        (pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([1])]), "which DuckDB can not hold"),
+        (pa.array([{}], pa.struct([])), "which DuckDB can not hold"),
+    ],
+)
+def test_what_has_no_form_is_an_error_and_leaves_nothing(uri: str, column: pa.Array, said: str) -> None:
+    """It names the column; no file appears."""
+    with pytest.raises(SinkError, match=said):
+        load(uri, pa.RecordBatch.from_arrays([column], names=["v"]))
+    assert folder(uri) == []
+
+
+def test_no_rows_make_an_empty_table_of_two_thousand_columns(uri: str) -> None:
+    """Zero rows is not zero columns."""
+    table_sink(uri).load(stream(schema=pa.schema([(f"c{index}", pa.int64()) for index in range(2000)])))
+    table = read_table(source_of(uri, table="t"))
+    assert (table.num_rows, table.num_columns) == (0, 2000)
+    with pytest.raises(SinkError, match="there are no columns"):
+        table_sink(uri, table="none").load(stream(schema=pa.schema([])))
+    with pytest.raises(SinkError, match="two columns are called 'A'"):
+        table_sink(uri, table="twice").load(stream(schema=pa.schema([("a", pa.int8()), ("A", pa.int8())])))
+
+
+def test_a_value_of_64_mebibytes_goes_in_and_out(uri: str) -> None:
+    """Whole."""
+    load(uri, pa.RecordBatch.from_pydict({"v": ["x" * (64 << 20)]}))
+    assert run(uri, "SELECT length(v) FROM t") == [(64 << 20,)]
+    assert read_table(source_of(uri, table="t")).column(0).nbytes >= 64 << 20
+
+
+def test_if_exists_says_what_happens_to_a_table(uri: str) -> None:
+    """Fail, skip, overwrite and append, whatever the case of its name; other tables stay."""
+    run(uri, "CREATE TABLE other (z INT)", "CREATE TABLE T (z TEXT)", "INSERT INTO T VALUES ('old')")
+    with pytest.raises(AlreadyExists, match="overwrite, append or skip"):
+        table_sink(uri).check()
+    assert table_sink(uri, if_exists="skip").check() is False
+    load(uri, BATCH, if_exists="overwrite")
+    load(uri, BATCH, if_exists="append")
+    load(uri, BATCH, table="new", if_exists="append")
+    load(uri, BATCH, table="main.schema", if_exists="fail")
+    assert run(uri, "SELECT * FROM t") == [(1, "x"), (2, None)] * 2
+    assert run(uri, "SELECT count(*) FROM new") == [(2,)]
+    assert run(uri, "SELECT count(*) FROM other") == [(0,)]
+    with pytest.raises(AlreadyExists):
+        table_sink(uri, table="main.schema").check()
+
+
+def test_columns_are_appended_by_name(uri: str) -> None:
+    """Upper and lower case are one, order does not matter, what is missing has its default."""
+    run(uri, "CREATE TABLE t (c TEXT DEFAULT 'd', B TEXT, A HUGEINT)")
+    load(uri, BATCH, if_exists="append")
+    assert run(uri, "SELECT * FROM t") == [("d", "x", 1), ("d", None, 2)]
+
+
+@pytest.mark.parametrize(
+    ("declared", "column", "said"),
+    [
+        ("z INTEGER", pa.array([1]), "the table has no column 'v' (it has z)"),
+        ("v INTEGER", pa.array([1]), "column 'v' is INTEGER in the table, and BIGINT is to be loaded"),
+        ("v UBIGINT", pa.array([1], pa.int8()), "TINYINT is to be loaded"),
+        ("v DECIMAL(10, 1)", pa.array([Decimal("1.10")]), "DECIMAL(3,2) is to be loaded"),
+        ("v DOUBLE", pa.array([2**60]), "BIGINT is to be loaded"),
+        ("v DATE", pa.array(["2024-01-01"]), "VARCHAR is to be loaded"),
+        ("v ENUM('a')", pa.array(["a", "b"]), "Could not convert string 'b'"),
+        ("v BIGINT, w INT NOT NULL", pa.array([1]), "NOT NULL constraint failed: t.w"),
+        ("v BIGINT PRIMARY KEY", pa.array([1, 1]), "uplicate key"),
+    ],
+)
+def test_what_does_not_fit_the_table_that_is_there_is_an_error(
+    uri: str, declared: str, column: pa.Array, said: str
+) -> None:
+    """DuckDB would round or cut; we say so instead. The table keeps its rows."""
+    run(uri, f"CREATE TABLE t ({declared})")
+    with pytest.raises(SinkError) as caught:
+        load(uri, pa.RecordBatch.from_arrays([column], names=["v"]), if_exists="append")
+    assert said in str(caught.value)
+    assert run(uri, "SELECT count(*) FROM t") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("declared", "column"),
+    [
+        ("HUGEINT", pa.array([2**64 - 1], pa.uint64())),
+        ("SMALLINT", pa.array([255], pa.uint8())),
+        ("DOUBLE", pa.array([1.5], pa.float32())),
+        ("DECIMAL(38, 4)", pa.array([Decimal("1.10")])),
+        ("TIMESTAMP", pa.array([1], pa.timestamp("s"))),
+        ("TIMESTAMP", pa.array([date(2024, 1, 1)])),
+        ("ENUM('a')", pa.array(["a"])),
+        ("UUID", pa.array([str(UUID(int=1))])),
+        ("JSON", pa.array(["{}"])),
+    ],
+)
+def test_what_fits_a_wider_column_is_appended(uri: str, declared: str, column: pa.Array) -> None:
+    """Where nothing can be lost, types need not be the same."""
+    run(uri, f"CREATE TABLE t (v {declared})")
+    load(uri, pa.RecordBatch.from_arrays([column], names=["v"]), if_exists="append")
+    assert run(uri, "SELECT count(v) FROM t") == [(1,)]
+
+
+@pytest.mark.parametrize("if_exists", ["overwrite", "append"])
+def test_a_failing_source_leaves_the_database_as_it_was(uri: str, if_exists: str) -> None:
+    """The source's own exception arrives; the old rows are all there, and nothing beside the file."""
+    run(uri, "CREATE TABLE t (a BIGINT, b TEXT)", "INSERT INTO t VALUES (7, 'old')")
+    before = open_descriptors()
+    failure = Fails()
+    large = pa.RecordBatch.from_pydict({"a": range(300_000), "b": ["y"] * 300_000})
+    with pytest.raises(Fails) as caught:
+        load(uri, large, failure, if_exists=if_exists)
+    assert caught.value is failure
+    assert folder(uri) == ["data.db"]
+    assert open_descriptors() == before
+    assert run(uri, "SELECT * FROM t") == [(7, "old")]
+
+
+def test_a_failing_source_leaves_no_new_file(uri: str) -> None:
+    """Neither under its own name nor under another, nor a log."""
+    with pytest.raises(Fails):
+        load(uri, BATCH, Fails())
+    assert folder(uri) == []
+
+
+def test_a_copy_from_duckdb_to_duckdb(uri: str, tmp_path: Path) -> None:
+    """Types and rows arrive as they were; within one file it is refused, as one process can not do both."""
+    run(uri, "CREATE TABLE t AS SELECT i, i::DECIMAL(20, 3) AS d, DATE '2024-01-01' AS e FROM range(10000) AS r(i)")
+    other = f"duckdb:///{tmp_path / 'other.db'}"
+    api.copy(uri, other, table="t")
+    assert read_table(source_of(other, table="t")).equals(read_table(source_of(uri, table="t")))
+    with pytest.raises((SourceError, SinkError), match="one copy can not read and write the same file"):
+        api.copy(uri, uri, table="t", to_table="u")
+    assert run(uri, "SELECT count(*) FROM duckdb_tables()") == [(1,)]
+
+
+def test_a_file_that_appears_meanwhile_is_not_replaced(uri: str) -> None:
+    """Whoever was first, stays."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield BATCH
+        run(uri, "CREATE TABLE theirs (a INT)")
+
+    with pytest.raises(AlreadyExists, match="just created it"):
+        table_sink(uri).load(Batches(BATCH.schema, batches()))
+    assert run(uri, "SELECT table_name FROM duckdb_tables()") == [("theirs",)]
+    assert folder(uri) == ["data.db"]
+
+
+def test_a_table_that_appears_meanwhile_is_not_replaced(uri: str) -> None:
+    """Between check and load, another may have made it."""
+    run(uri, "CREATE TABLE other (a INT)")
+    sink = table_sink(uri)
+    assert sink.check()
+    run(uri, "CREATE TABLE t (a INT)")
+    with pytest.raises(AlreadyExists):
+        sink.load(stream(BATCH))
+
+
+def test_a_cancel_while_the_source_is_silent_rolls_back(uri: str) -> None:
+    """The wait is the stream's; the transaction is ours."""
+    run(uri, "CREATE TABLE t (a BIGINT, b TEXT)")
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield BATCH
+        sleep(3600)
+
+    call = Cancellable(lambda: table_sink(uri, if_exists="append").load(Batches(BATCH.schema, batches())))
+    call.wait_still()
+    assert call.cancel() < 0.5
+    assert run(uri, "SELECT count(*) FROM t") == [(0,)]
+
+
+def test_a_cancel_interrupts_the_loading_of_a_large_batch(uri: str) -> None:
+    """Also inside DuckDB; a scope cancelled already loads nothing."""
+    large = pa.RecordBatch.from_pydict({"a": pa.array(range(1_000_000)).cast(pa.string())})
+
+    def endless() -> Iterator[pa.RecordBatch]:
+        while True:
+            yield large
+
+    call = Cancellable(lambda: table_sink(uri).load(Batches(large.schema, endless())))
+    while not folder(uri):
+        assert not call.running.done
+    assert call.cancel() < 1
+    assert folder(uri) == []
+    cancelled_at_once(lambda: table_sink(uri).load(stream(BATCH)))
+    assert folder(uri) == []
+
+
+def test_a_database_that_is_open_elsewhere_is_said_clearly(uri: str) -> None:
+    """Before the source is opened, and as worth another try."""
+    run(uri, "CREATE TABLE x (a INT)")
+    path = uri.removeprefix("duckdb:///")
+    holding = f"import duckdb; connection = duckdb.connect({path!r}); print('open', flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", holding], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(SinkError, match="another process has it open") as caught:
+            table_sink(uri).check()
+        other.communicate(b"\n")
+    assert caught.value.transient
+
+
+def test_places_that_can_not_be_written_are_named_before_anything_is_read(tmp_path: Path) -> None:
+    """No folder, no database, none that would be gone; no options that do not exist."""
+    with pytest.raises(SinkError, match="there is no folder"):
+        table_sink(f"duckdb:///{tmp_path}/none/data.db").check()
+    (tmp_path / "text.db").write_text("hello, I am no database at all\n" * 100)
+    with pytest.raises(SinkError, match="it is not a DuckDB database"):
+        table_sink(f"duckdb:///{tmp_path}/text.db").check()
+    with pytest.raises(ConfigurationError, match="gone when the copy ends"):
+        table_sink("duckdb:///:memory:")
+    with pytest.raises(ConfigurationError, match="unknown option 'x'"):
+        table_sink("duckdb:///data.db", options={"x": 1})
+    with pytest.raises(ConfigurationError, match="say which table"):
+        table_sink("duckdb:///data.db", table=None)
+
+
+def test_a_view_is_not_overwritten(uri: str) -> None:
+    """DuckDB refuses to drop it as a table, and so do we."""
+    run(uri, "CREATE VIEW t AS SELECT 1 AS a")
+    with pytest.raises(SinkError, match="View"):
+        load(uri, BATCH, if_exists="overwrite")
+    assert run(uri, "SELECT * FROM t") == [(1,)]
+
+
+def test_tables_and_columns_may_have_any_name(uri: str) -> None:
+    """Quotes and spaces are no syntax."""
+    batch = pa.RecordBatch.from_pydict({'a "b': [1], "select": [2]})
+    load(uri, batch, table='odd "name')
+    assert read_table(source_of(uri, table='odd "name')).to_pylist() == [{'a "b': 1, "select": 2}]
+
+
+@contextmanager
+def no_file_larger_than(size_bytes: int) -> Iterator[None]:
+    """As a full disk would, the kernel refuses to write more."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["a new file", "one that is there"])
+def test_a_disk_that_takes_no_more_leaves_everything_as_it_was(uri: str, is_there: bool) -> None:
+    """No new file, or the old tables in it, and nothing beside it."""
+    if is_there:
+        run(uri, "CREATE TABLE old (a INTEGER)")
+    large = pa.RecordBatch.from_pydict({"a": [os.urandom(1000) for _ in range(30_000)]})
+    with no_file_larger_than(10 << 20), pytest.raises(SinkError) as caught:
+        load(uri, large)
+    assert caught.value.where == f"{uri} t"
+    assert folder(uri) == (["data.db"] if is_there else [])
+    assert not is_there or run(uri, "SELECT table_name FROM duckdb_tables()") == [("old",)]
