@@ -149,7 +149,7 @@ def test_the_format_of_the_source_is_kept_where_nothing_else_is_said() -> None:
     assert plan.passes_through
 
 
-@pytest.mark.parametrize("name", ["out.parquet", "out.xlsx.gz", "s3://bucket/out.arrow"])
+@pytest.mark.parametrize("name", ["out.avro", "out.xlsx.gz", "s3://bucket/out.orc"])
 def test_a_name_that_means_something_else_is_not_filled_with_csv(name: str) -> None:
     """A suffix that is no known format needs a word."""
     with pytest.raises(penstock.ConfigurationError, match="does not tell the format"):

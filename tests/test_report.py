@@ -23,6 +23,7 @@ OUTCOME = Outcome(
     bytes_before_compression=6 * 1024**2,
     seconds=2.5,
     peak_resident_bytes=50 * 1024**2,
+    connections_opened=3,
     stages=(StageStatus("source", 2.5, 0, 0.1, False, None), StageStatus("sink", 2.5, 2.0, 0, False, None)),
 )
 

@@ -78,7 +78,8 @@ def _script(name: str, kinds: set[str], formats: set[str]) -> Callable[[Job], li
 def _sling(job: Job) -> list[str] | None:
     # The binary itself: its Python wrapper starts itself without end.
     program = next(PEERS.parent.glob("lib/python*/site-packages/sling_linux_amd64/bin/sling-linux-amd64"), None)
-    if program is None or job.sink != "file" or job.place.kind == "duckdb":  # which would fetch DuckDB from the network
+    # For Parquet and for DuckDB it would fetch DuckDB from the network.
+    if program is None or job.sink != "file" or job.format == "parquet" or job.place.kind == "duckdb":
         return None
     kind = {"ndjson": "jsonlines"}.get(job.format, job.format)
     uri, table = job.place.uri, f"{urlsplit(job.place.uri).path[1:]}.{TABLE}"

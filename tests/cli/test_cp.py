@@ -102,16 +102,6 @@ def test_an_existing_file_is_left_alone_unless_told_otherwise(shop: Penstock) ->
     assert target.read_bytes().count(b"\n") == 300_001
 
 
-def test_a_dry_run_touches_nothing(penstock: Penstock) -> None:
-    """The plan is printed, without the password; not even the database has to exist."""
-    result = penstock("cp", "postgresql://bob:hunter2@nowhere.invalid/shop", "out.csv.gz", "-t", "orders", "--dry-run")
-    assert result.code == 0
-    assert b"compressor (gzip)" in result.stdout
-    assert b"hunter2" not in result.stdout
-    assert result.stderr == ""
-    assert penstock.files() == set()
-
-
 def test_a_summary_is_json(shop: Penstock) -> None:
     """--summary has the report for programs."""
     assert shop("cp", "sqlite:///shop.db", "out.csv", "-t", "orders", "--summary", "s.json", "--quiet").code == 0

@@ -34,7 +34,7 @@ def refusing() -> str:
         (["cp", "sqlit:///shop.db", "-"], "did you mean 'sqlite'?"),
         (["cp", "sqlite:///shop.db", "-"], "table"),
         (["cp", "sqlite:///shop.db", "-", "-t", "a", "-q", "b"], "not allowed with argument"),
-        (["cp", "sqlite:///shop.db", "out.parquet", "-t", "orders"], "choose one with --format"),
+        (["cp", "sqlite:///shop.db", "out.xlsx", "-t", "orders"], "choose one with --format"),
         (["cp", "sqlite:///shop.db", "-", "-t", "orders", "--format", "cvs"], "did you mean 'csv'"),
         (["cp", "sqlite:///shop.db", "-", "-t", "orders", "--compression", "gzp"], "did you mean 'gzip'?"),
         (["cp", "sqlite:///shop.db", "-", "-t", "orders", "--max-memory", "1 parsec"], "max_memory '1 parsec'"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from penstock.cli.redaction import Redactor
@@ -40,6 +42,44 @@ def test_addresses_nobody_announced_are_masked_too() -> None:
     redact = Redactor([], {})
     assert redact("see redis://:secret@host/0") == "see redis://:***@host/0"
     assert redact("host=db user=bob password=secret dbname=x") == "host=db user=bob password=*** dbname=x"
+
+
+@pytest.mark.parametrize("secret", ['pä"ss', "back\\slash", "new\nline"])
+def test_secrets_are_found_before_json_writes_them_in_another_way(secret: str) -> None:
+    """At any depth, also as keys; what JSON has no form for is text."""
+    redact = Redactor([], {"PGPASSWORD": secret})
+    value = {"a": [f"it is {secret}!", {"b": secret, secret: 1}], "error": ValueError(secret), "n": 1.5, "none": None}
+    assert json.loads(redact.json(value)) == {
+        "a": ["it is ***!", {"b": "***", "***": 1}],
+        "error": "***",
+        "n": 1.5,
+        "none": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said", "hidden"),
+    [
+        ("password", "hunter2", "login with hunter2", "hunter2"),
+        ("header", "Authorization: Bearer abc-def", "sent abc-def", "abc-def"),
+        ("header.X-Api-Key", "abc-def", "sent abc-def", "abc-def"),
+        ("header.Authorization", "Basic abcdef", "sent Basic abcdef", "Basic abcdef"),
+        ("token_env", "MY_TOKEN", "sent t0ken", "t0ken"),
+        ("sas_token", "sig=abcd", "sent sig=abcd", "sig=abcd"),
+    ],
+)
+def test_the_secrets_of_options_are_hidden(name: str, value: str, said: str, hidden: str) -> None:
+    """Passwords, tokens and headers; and what the variable holds that an option names."""
+    told = Redactor([], {"MY_TOKEN": "t0ken"}, [(name, value)])(said)
+    assert hidden not in told
+    assert "***" in told
+
+
+def test_options_that_are_no_secrets_are_shown() -> None:
+    """Or nobody could read the messages."""
+    options = [("page_size", "1000"), ("header.Accept", "text/csv"), ("next_field", "links.next")]
+    said = "1000 rows of text/csv, next in links.next"
+    assert Redactor([], {}, options)(said) == said
 
 
 def test_ordinary_text_stays_as_it_is() -> None:

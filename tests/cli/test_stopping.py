@@ -204,7 +204,7 @@ def test_a_source_that_stalls(shop: Penstock) -> None:
 def test_a_sink_that_stalls(shop: Penstock, http_server: HttpServer) -> None:
     """A server that stops reading is found out."""
     http_server.reply("*", Reply(hold="body"))
-    result = shop("cp", "sqlite:///shop.db", f"{http_server.url}/in", "-q", ENDLESS, "--stall-timeout", "500ms")
+    result = shop("cp", "sqlite:///shop.db", f"{http_server.url}/in", "-q", ENDLESS, "--stall-timeout", "2s")
     assert result.code == 5
     assert "the sink does not answer" in result.line
     http_server.release()

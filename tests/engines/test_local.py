@@ -136,6 +136,16 @@ def test_bytes_in_flight_stay_within_the_pipe() -> None:
     assert full.is_set()
 
 
+@pytest.mark.parametrize(("told", "total"), [((None, None), None), ((2, None), 2), ((2, 3), 5)])
+def test_connections_are_counted_where_they_are_told(told: tuple[int | None, int | None], total: int | None) -> None:
+    """By source and sink, if they have that attribute; nobody has to."""
+    source, sink = BytesSource([CHUNK]), MemorySink()
+    for end, count in zip((source, sink), told, strict=True):
+        if count is not None:
+            end.connections_opened = count  # type: ignore[attr-defined]
+    assert run(source, sink).connections_opened == total
+
+
 # -- what goes wrong -----------------------------------------------------------------------------------------------
 
 

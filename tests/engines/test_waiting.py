@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from penstock.engines.stages import StageStatus
@@ -30,6 +32,14 @@ def stage(
         ),
         (
             [stage("source", 0, 9), stage("encoder", 0, 9), stage("sink", 0.1)],
+            "the source waited on the sink 90 % of the time",
+        ),
+        (
+            [stage("source", 0, 9), replace(stage("sink", 0.5), held_back_seconds=7)],
+            "the sink waited on the bandwidth limit 70 % of the time",
+        ),
+        (
+            [stage("source", 0, 9), replace(stage("sink", 0.5), held_back_seconds=2)],
             "the source waited on the sink 90 % of the time",
         ),
         ([stage("source", seconds=0), stage("sink", seconds=0)], "no stage waited on another noticeably"),

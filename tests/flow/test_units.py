@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from penstock.errors import ConfigurationError
-from penstock.flow.units import format_bytes, format_count, format_seconds, parse_duration, parse_size
+from penstock.flow.units import (
+    format_bytes,
+    format_count,
+    format_seconds,
+    parse_duration,
+    parse_rate,
+    parse_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -81,3 +88,18 @@ def test_numbers_are_written_for_people() -> None:
         "1 h 00 min",
         "2 h 03 min",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"), [(1000, 1000.0), (0.5, 0.5), ("10MiB/s", 10 * 1024**2), ("10M", 10 * 1024**2), ("1 kB/S", 1000)]
+)
+def test_rates_are_sizes_per_second(text: float | str, rate: float) -> None:
+    """With or without the /s."""
+    assert parse_rate(text) == rate
+
+
+@pytest.mark.parametrize("text", ["", "/s", "fast", "10MiB/h", "0", 0, -1.0, float("nan"), float("inf")])
+def test_what_is_no_rate_is_refused_by_name(text: float | str) -> None:
+    """Nor is zero one: nothing would ever move."""
+    with pytest.raises(ConfigurationError, match="bwlimit"):
+        parse_rate(text, name="bwlimit")

@@ -150,9 +150,9 @@ def test_garbage_is_told_from_what_somebody_holds(before: Any) -> None:
         make_cycle()
         leak = leak_of(before)
     finally:
-        gc.enable()
         with pytest.warns(ResourceWarning, match="dropped without close"):
             gc.collect()
+        gc.enable()
     assert leak.fix == "channel 'input' has 1 open sender and it is garbage: close it"
     assert leak.holders == ()
 

@@ -676,7 +676,7 @@ def test_a_queue_of_a_module_is_a_service(ways: Ways) -> None:
 def test_a_queue_that_only_pytest_can_reach_is_no_service(
     ways: Ways, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """pytest's own globals reach the value of every fixture, and give work to nobody: that is reported, as suspected."""
+    """The globals of pytest reach the value of every fixture, and give work to nobody: that is reported, as suspected."""
     before = snapshot()
     monkeypatch.setattr("_pytest.assertion.util._config", request.config)
     request.config.stash[INBOX] = ways.queue()
