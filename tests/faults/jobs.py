@@ -63,7 +63,7 @@ def run(source: Given, sink: Given, fault: Fault, variables: Any) -> Ended:
 def _in_a_process(
     source: Given, sink: Given, fault: Fault, options: dict[str, Any], environment: dict[str, str]
 ) -> Ended:
-    flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    flags = [flag for name, value in options.items() for flag in _flags(name, value)]
     command = [sys.executable, "-W", "error", "-m", "penstock", "cp", source.uri, sink.uri, "--progress=json", *flags]
     process = subprocess.Popen(
         command,
@@ -84,6 +84,13 @@ def _in_a_process(
         lines += process.stderr.readlines()
         code = process.wait(PATIENCE_SECONDS)
     return Ended(code, _message("".join(lines)))
+
+
+def _flags(name: str, value: Any) -> list[str]:
+    flag = f"--{name.replace('_', '-')}"
+    if isinstance(value, dict):
+        return [f"{flag.removesuffix('s')}={each}={meant}" for each, meant in value.items()]
+    return [f"{flag}={value}"]
 
 
 def _limit_files() -> None:

@@ -115,7 +115,7 @@ class S3:
         self._ground = ground
 
     def given(self, fault: Fault) -> Given:
-        environment = self._server.environment
+        options: dict[str, Any] = {"part_size": "5MiB", "concurrency": 1}
         if fault is Fault.SINK_ERROR:
             self._server.refuse("UploadPart", times=1, status=403, code="AccessDenied")
         if fault is Fault.BURST_SINK:
@@ -124,10 +124,10 @@ class S3:
             self._server.hold("UploadPart", times=100)
         if fault is Fault.CUT_SINK:
             proxy = self._ground.troubles.enter_context(Proxy(self._server.port, up=Trouble("cut", CUT_AFTER_BYTES)))
-            environment = {**environment, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{proxy.port}"}
+            options["destination_options"] = {"endpoint": f"http://127.0.0.1:{proxy.port}"}
             # Every connection is cut, so trying again is in vain; two minutes of that would prove no more.
             self._variables.setattr("penstock.connectors.objects._s3_writing._PATIENT", Patience(tries=2))
-        return Given(f"s3://{self._bucket}/rows.ndjson", {"part_size": "5MiB", "concurrency": 1}, environment)
+        return Given(f"s3://{self._bucket}/rows.ndjson", options, self._server.environment)
 
     def published(self) -> int | None:
         if "rows.ndjson" not in self._server.objects(self._bucket):

@@ -265,7 +265,7 @@ class S3:
 
     def __init__(self, ground: Ground) -> None:
         self._server = ground.request.getfixturevalue("s3_server")
-        self._bucket = ground.request.getfixturevalue("bucket")
+        self._bucket = self._server.create_bucket()  # its own, for a sink that is the same store
         self._ground = ground
 
     def given(self, fault: Fault) -> Given:
@@ -273,17 +273,18 @@ class S3:
         self._server.put(
             self._bucket, "rows.ndjson.gz", data[:CUT_AFTER_BYTES] if fault is Fault.SOURCE_ERROR else data
         )
-        environment = self._server.environment
+        options = {}
         if fault is Fault.BURST_SOURCE:
             self._server.refuse("GetObject", times=2)
         if fault in {Fault.STALLED_SOURCE, Fault.CUT_SOURCE}:
             # Every connection is cut after so many bytes: trying again does not help for ever.
             kind = "stall" if fault is Fault.STALLED_SOURCE else "cut"
             proxy = self._ground.troubles.enter_context(Proxy(self._server.port, down=Trouble(kind, 1 << 20)))
-            environment = {**environment, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{proxy.port}"}
-        return Given(f"s3://{self._bucket}/rows.ndjson.gz", environment=environment)
+            options = {"source_options": {"endpoint": f"http://127.0.0.1:{proxy.port}"}}
+        return Given(f"s3://{self._bucket}/rows.ndjson.gz", options, self._server.environment)
 
     def left_behind(self) -> list[str]:
+        self._server.heal()
         return []
 
 
