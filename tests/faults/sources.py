@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -145,63 +146,52 @@ class DuckDb:
         return [path.name for path in self._path.parent.glob("rows.duckdb?*")]
 
 
-class Postgres:
+class _Server:
+    """A database server."""
+
+    faults = Sqlite.faults | {Fault.CUT_SOURCE}
+    _fixture: str
+    _query: str
+    _at_the_row: Mapping[Fault, str]
+
+    def __init__(self, ground: Ground) -> None:
+        self._database = ground.request.getfixturevalue(self._fixture)
+        self._ground = ground
+
+    def given(self, fault: Fault) -> Given:
+        uri = self._database.uri
+        if fault is Fault.CUT_SOURCE:
+            proxy = Proxy(self._database.port, down=Trouble("cut", CUT_AFTER_BYTES))
+            uri = replace(self._database, port=self._ground.troubles.enter_context(proxy).port).uri
+        return Given(uri, {"query": self._query.format(at_the_row=self._at_the_row.get(fault, "0"))})
+
+    def left_behind(self) -> list[str]:
+        return [str(session) for session in self._database.sessions()]
+
+
+class Postgres(_Server):
     """PostgreSQL."""
 
     name = "postgres"
-    faults = Sqlite.faults | {Fault.CUT_SOURCE}
-
-    def __init__(self, ground: Ground) -> None:
-        self._database = ground.request.getfixturevalue("postgres")
-        self._ground = ground
-
-    def given(self, fault: Fault) -> Given:
-        at_the_row = {
-            Fault.SOURCE_ERROR: f"1 / ({FAULTY_ROW} - i)",
-            Fault.STALLED_SOURCE: "length(pg_sleep(600)::text)",
-        }.get(fault, "0")
-        query = (
-            f"SELECT i AS id, '{TEXT}' AS note, CASE WHEN i = {FAULTY_ROW} THEN {at_the_row} ELSE 0 END AS n "
-            f"FROM generate_series(1, {ROWS}) i"
-        )
-        uri = self._database.uri
-        if fault is Fault.CUT_SOURCE:
-            proxy = self._ground.troubles.enter_context(
-                Proxy(self._database.port, down=Trouble("cut", CUT_AFTER_BYTES))
-            )
-            uri = replace(self._database, port=proxy.port).uri
-        return Given(uri, {"query": query})
-
-    def left_behind(self) -> list[str]:
-        return [str(session) for session in self._database.sessions()]
+    _fixture = "postgres"
+    _query = (
+        f"SELECT i AS id, '{TEXT}' AS note, CASE WHEN i = {FAULTY_ROW} THEN {{at_the_row}} ELSE 0 END AS n "
+        f"FROM generate_series(1, {ROWS}) i"
+    )
+    _at_the_row = MappingProxyType(
+        {Fault.SOURCE_ERROR: f"1 / ({FAULTY_ROW} - i)", Fault.STALLED_SOURCE: "length(pg_sleep(600)::text)"}
+    )
 
 
-class Mysql:
+class Mysql(_Server):
     """MariaDB."""
 
     name = "mysql"
-    faults = Postgres.faults
-
-    def __init__(self, ground: Ground) -> None:
-        self._database = ground.request.getfixturevalue("mariadb")
-        self._ground = ground
-
-    def given(self, fault: Fault) -> Given:
-        at_the_row = {
-            Fault.SOURCE_ERROR: "(SELECT 1 UNION SELECT 2)",
-            Fault.STALLED_SOURCE: "SLEEP(600)",
-        }.get(fault, "0")
-        query = f"SELECT seq AS id, '{TEXT}' AS note, IF(seq = {FAULTY_ROW}, {at_the_row}, 0) AS n FROM seq_1_to_{ROWS}"
-        uri = self._database.uri
-        if fault is Fault.CUT_SOURCE:
-            proxy = self._ground.troubles.enter_context(
-                Proxy(self._database.port, down=Trouble("cut", CUT_AFTER_BYTES))
-            )
-            uri = replace(self._database, port=proxy.port).uri
-        return Given(uri, {"query": query})
-
-    def left_behind(self) -> list[str]:
-        return [str(session) for session in self._database.sessions()]
+    _fixture = "mariadb"
+    _query = f"SELECT seq AS id, '{TEXT}' AS note, IF(seq = {FAULTY_ROW}, {{at_the_row}}, 0) AS n FROM seq_1_to_{ROWS}"
+    _at_the_row = MappingProxyType(
+        {Fault.SOURCE_ERROR: "(SELECT 1 UNION SELECT 2)", Fault.STALLED_SOURCE: "SLEEP(600)"}
+    )
 
 
 class Mongo:
