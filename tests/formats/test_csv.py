@@ -170,6 +170,16 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_data() -> None:
     assert rows(decoded("csv", b'\xef\xbb\xbfa,b\r\n1,"x\r\ny"\r\n')) == [{"a": "1", "b": "x\r\ny"}]
 
 
+@pytest.mark.parametrize("block_bytes", [1, 16, 1 << 20])
+@pytest.mark.parametrize("header", [True, False])
+def test_only_the_first_bytes_are_a_byte_order_mark(block_bytes: int, header: bool) -> None:
+    """The same character at the start of a field is text, also of the first field, and where a block begins."""
+    texts = ["\ufeff", "\ufeffx", "a", "\ufeff\ufeffy"] * 5
+    data = ("\ufeff" + "c,n\n" * header + "".join(f"{text},12345678\n" for text in texts)).encode()
+    with Csv(header=header, block_bytes=block_bytes).decode(io.BytesIO(data)) as batches:
+        assert [text for batch in batches for text in batch.column(0).to_pylist()] == texts
+
+
 def test_tabs() -> None:
     """The format tsv is CSV with tabs, with the same quoting."""
     data = encoded("tsv", table_of(a=pa.array(["x\ty", None]), b=pa.array(["", '"'])))

@@ -1,7 +1,8 @@
 """Give columns a form text can hold exactly, before a text format writes them.
 
-What a writer would refuse or bend is turned into strings here, a whole column at a time: bytes to base64, UUIDs to
-their usual form, and, for CSV, nested values to JSON. The plan is made once per schema; batches only run it.
+First they are taken out of what they are wrapped in: extension types, dictionaries, run lengths. Then what a writer
+would refuse or bend is turned into strings, a whole column at a time: bytes to base64, UUIDs to their usual form, and,
+for CSV, nested values to JSON. The plans are made once per schema; batches only run them.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from penstock.errors import ConfigurationError, SourceError
-from penstock.formats._arrow import ArrowType, Column, pyarrow
+from penstock.errors import SourceError
+from penstock.formats._arrow import ArrowType, Column, pyarrow, pyarrow_compute
 from penstock.formats._as_text import base64_text, json_text, uuid_text
+from penstock.formats._nested import decoded, decoded_type
+from penstock.formats._refusals import is_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Converter", "apply", "for_csv", "for_ndjson", "from_base64", "is_bytes", "is_text", "translated"]
+__all__ = ["Converter", "apply", "for_csv", "for_ndjson", "from_base64", "is_text", "translated", "unwrapping"]
 
 Converter = Callable[[Column], Column]
 
@@ -34,24 +37,26 @@ def apply(converters: Mapping[int, Converter], batch: pa.RecordBatch) -> pa.Reco
     return converted
 
 
-def for_csv(schema: pa.Schema) -> dict[int, Converter]:
-    """Return what to convert, by column position, so that Arrow's CSV writer takes every column.
+def unwrapping(schema: pa.Schema) -> tuple[pa.Schema, dict[int, Converter]]:
+    """Return what to convert, by column position, to have plain columns, and the schema of those.
 
-    Raises:
-        ConfigurationError: a column has bytes inside a list or struct.
+    UUIDs stay what they are.
     """
-    _refuse_nested_bytes(schema)
+    unwrapped = [_unwrapped(field.type) for field in schema]
+    plain: pa.Schema = pyarrow().schema(
+        [field.with_type(kind) for field, (kind, _) in zip(schema, unwrapped, strict=True)]
+    )
+    return plain, {index: converter for index, (_, converter) in enumerate(unwrapped) if converter is not None}
+
+
+def for_csv(schema: pa.Schema) -> dict[int, Converter]:
+    """Return what to convert, by position in plain columns, so that Arrow's CSV writer takes every one."""
     found = {index: _csv_converter(field.type) for index, field in enumerate(schema)}
     return {index: converter for index, converter in found.items() if converter is not None}
 
 
 def for_ndjson(schema: pa.Schema) -> dict[int, Converter]:
-    """Return what to convert, by column position, before arro3 writes NDJSON.
-
-    Raises:
-        ConfigurationError: a column has bytes inside a list or struct.
-    """
-    _refuse_nested_bytes(schema)
+    """Return what to convert, by position in plain columns, before arro3 writes NDJSON."""
     found = {index: _ndjson_converter(field.type) for index, field in enumerate(schema)}
     return {index: converter for index, converter in found.items() if converter is not None}
 
@@ -69,12 +74,26 @@ def from_base64(column: Column) -> Column:
     return pyarrow().array(values, pyarrow().binary())
 
 
+def _unwrapped(kind: ArrowType) -> tuple[ArrowType, Converter | None]:
+    types = pyarrow().types
+    if isinstance(kind, pyarrow().BaseExtensionType) and not _is_uuid(kind):
+        return _inside(kind.storage_type, lambda column: column.storage)
+    if types.is_dictionary(kind):
+        return _inside(decoded_type(kind), decoded)
+    if types.is_run_end_encoded(kind) and not types.is_nested(kind.value_type):
+        return _inside(kind.value_type, pyarrow_compute().run_end_decode)
+    return kind, None
+
+
+def _inside(kind: ArrowType, taken_out: Converter) -> tuple[ArrowType, Converter]:
+    plain, further = _unwrapped(kind)
+    return plain, _chain(taken_out, further)
+
+
 def _csv_converter(kind: ArrowType) -> Converter | None:
     types = pyarrow().types
-    if isinstance(kind, pyarrow().BaseExtensionType):
-        return _extension_converter(kind, _csv_converter)
-    if types.is_dictionary(kind):
-        return _chain(_decoded_dictionary, _csv_converter(kind.value_type))
+    if _is_uuid(kind):
+        return uuid_text
     if is_bytes(kind):
         return base64_text
     if types.is_nested(kind) or types.is_duration(kind) or types.is_interval(kind):
@@ -83,30 +102,17 @@ def _csv_converter(kind: ArrowType) -> Converter | None:
 
 
 def _ndjson_converter(kind: ArrowType) -> Converter | None:
-    if isinstance(kind, pyarrow().BaseExtensionType):
-        return _extension_converter(kind, _ndjson_converter)
+    if _is_uuid(kind):
+        return uuid_text
     return base64_text if is_bytes(kind) else None
 
 
-def _extension_converter(kind: ArrowType, inner: Callable[[ArrowType], Converter | None]) -> Converter:
-    if kind.extension_name == "arrow.uuid":
-        return uuid_text
-    return _chain(lambda column: column.storage, inner(kind.storage_type))
+def _is_uuid(kind: ArrowType) -> bool:
+    return isinstance(kind, pyarrow().BaseExtensionType) and kind.extension_name == "arrow.uuid"
 
 
 def _chain(first: Converter, second: Converter | None) -> Converter:
     return first if second is None else lambda column: second(first(column))
-
-
-def is_bytes(kind: ArrowType) -> bool:
-    """Whether values of this type are bytes, of whatever layout."""
-    types = pyarrow().types
-    return bool(
-        types.is_binary(kind)
-        or types.is_large_binary(kind)
-        or types.is_binary_view(kind)
-        or types.is_fixed_size_binary(kind)
-    )
 
 
 def is_text(kind: ArrowType) -> bool:
@@ -124,22 +130,6 @@ def translated(column: Column, table: bytes) -> Column:
     return pyarrow().Array.from_buffers(
         column.type, len(column), [validity, offsets, replaced], column.null_count, column.offset
     )
-
-
-def _refuse_nested_bytes(schema: pa.Schema) -> None:
-    for field in schema:
-        if not is_bytes(field.type) and _has_bytes(field.type):
-            raise ConfigurationError(
-                f"column {field.name!r} holds bytes inside {field.type}; encode them as text before"
-            )
-
-
-def _has_bytes(kind: ArrowType) -> bool:
-    return is_bytes(kind) or any(_has_bytes(kind.field(index).type) for index in range(kind.num_fields))
-
-
-def _decoded_dictionary(column: Column) -> Column:
-    return column.dictionary_decode()
 
 
 def _as_string(column: Column) -> Column:

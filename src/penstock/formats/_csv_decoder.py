@@ -14,6 +14,7 @@ from penstock.errors import SourceError
 from penstock.formats import _columns
 from penstock.formats._arrow import ArrowType, pyarrow, pyarrow_csv
 from penstock.formats._blocks import whole_records
+from penstock.formats._refusals import is_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["CsvDecoder", "CsvLayout"]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# An empty line to skip, before every block: Arrow takes U+FEFF at the very beginning of one for a mark, not for data.
+_BLOCK_PREFIX = b"\n"
+_ROWS_IN_PREFIX = 1
 _TRUE = ["true", "t", "True", "TRUE", "1"]
 _FALSE = ["false", "f", "False", "FALSE", "0"]
 _ROW_IN_ARROWS_MESSAGE = re.compile(r"(?:CSV parse error: )?(.*?)Row #(\d+): (.*)", re.DOTALL)
@@ -140,9 +144,14 @@ class CsvDecoder:
         names = [str(index) for index in range(self._column_count)]  # the real ones may occur twice
         try:
             table: pa.Table = arrow_csv.read_csv(
-                arrow.BufferReader(block),
+                arrow.BufferReader(_BLOCK_PREFIX + block),
                 # One thread: it is what makes Arrow say which row is wrong.
-                read_options=arrow_csv.ReadOptions(column_names=names, use_threads=False, block_size=len(block) + 1),
+                read_options=arrow_csv.ReadOptions(
+                    column_names=names,
+                    skip_rows=_ROWS_IN_PREFIX,
+                    use_threads=False,
+                    block_size=len(_BLOCK_PREFIX) + len(block) + 1,
+                ),
                 parse_options=arrow_csv.ParseOptions(
                     delimiter=self._layout.delimiter,
                     quote_char=self._layout.quote,
@@ -168,7 +177,8 @@ class CsvDecoder:
             return SourceError(message)
         column, row, reason = match.groups()
         keep_blank = self._column_count == 1
-        line = self._line + _lines_before_record(block, int(row), self._quote, keep_blank=keep_blank)
+        number = int(row) - _ROWS_IN_PREFIX
+        line = self._line + _lines_before_record(block, number, self._quote, keep_blank=keep_blank)
         index = re.search(r"column #(\d+)", column)
         name = f"column {self.schema.field(int(index[1])).name!r}: " if index else ""
         return SourceError(f"line {line}: {name}{reason}")
@@ -244,4 +254,4 @@ def _lines_before_record(block: bytes, number: int, quote: bytes, *, keep_blank:
 
 def _parsed_type(kind: ArrowType) -> ArrowType:
     """Return what Arrow is to parse a field as: bytes are base64 in the text, which it does not know."""
-    return pyarrow().string() if _columns.is_bytes(kind) else kind
+    return pyarrow().string() if is_bytes(kind) else kind

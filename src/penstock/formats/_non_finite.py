@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from penstock.errors import ConfigurationError
 from penstock.formats import _columns
 from penstock.formats._arrow import Column, pyarrow, pyarrow_compute
+from penstock.formats._nested import parts, type_parts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,7 +37,11 @@ class NonFiniteFloats:
         self._quoted = quoted
         types = pyarrow().types
         self._columns = [index for index, field in enumerate(schema) if types.is_floating(field.type)]
-        self._nested = [index for index, field in enumerate(schema) if types.is_nested(field.type)]
+        self._nested = [
+            index
+            for index, kind in enumerate(schema.types)
+            if types.is_nested(kind) and any(map(types.is_floating, type_parts(kind)))
+        ]
         self._names = schema.names
         self._mark = secrets.token_hex(16)
         self._is_marked = False
@@ -78,12 +83,6 @@ class NonFiniteFloats:
 
 
 def _all_finite(column: Column) -> bool:
-    types = pyarrow().types
-    if types.is_floating(column.type):
-        compute = pyarrow_compute()
-        return compute.all(compute.is_finite(column), min_count=0).as_py() is not False
-    if types.is_struct(column.type):
-        return all(_all_finite(child) for child in column.flatten())
-    if types.is_map(column.type):
-        return _all_finite(column.items)
-    return _all_finite(column.flatten()) if types.is_nested(column.type) else True
+    compute = pyarrow_compute()
+    floats = (part for part in parts(column) if pyarrow().types.is_floating(part.type))
+    return all(compute.all(compute.is_finite(part), min_count=0).as_py() is not False for part in floats)

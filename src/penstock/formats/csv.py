@@ -22,11 +22,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from penstock.formats import _columns
 from penstock.formats._arrow import pyarrow, pyarrow_csv
+from penstock.formats._as_text import json_text
 from penstock.formats._base import BaseFormat
 from penstock.formats._blocks import BLOCK_BYTES, MAX_RECORD_BYTES
 from penstock.formats._csv_decoder import CsvDecoder, CsvLayout
 from penstock.formats._non_finite import NonFiniteFloats
 from penstock.formats._options import OptionError
+from penstock.formats._refusals import refuse_types
+from penstock.formats._text_limits import TextLimits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -99,10 +102,12 @@ class Csv(BaseFormat):
         """Write a header line and every batch; return the number of rows. Does not close ``out``.
 
         Raises:
-            ConfigurationError: a column can not be written as CSV.
+            ConfigurationError: a column has a type or a value that CSV can not hold.
         """
-        converters = _columns.for_csv(batches.schema)
-        floats = NonFiniteFloats(batches.schema, quoted=False)
+        schema, unwrapping = _columns.unwrapping(batches.schema)
+        refuse_types(schema, json_text)
+        converters, limits = _columns.for_csv(schema), TextLimits(schema)
+        floats = NonFiniteFloats(schema, quoted=False)
         options = pyarrow_csv().WriteOptions(
             include_header=False,
             delimiter=self._swapped(self.delimiter),
@@ -113,8 +118,10 @@ class Csv(BaseFormat):
             out.write(self._header(batches.schema.names))
         rows = 0
         for batch in batches:
+            plain = _columns.apply(unwrapping, batch)
+            limits.check(plain)
             buffer = pyarrow().BufferOutputStream()
-            ready = self._with_swapped_quotes(_columns.apply(converters, floats.marked(batch)))
+            ready = self._with_swapped_quotes(_columns.apply(converters, floats.marked(plain)))
             pyarrow_csv().write_csv(ready, buffer, options)
             if data := floats.unmarked(buffer.getvalue().to_pybytes()):
                 out.write(data if self.quote == _STANDARD_QUOTE else data.translate(self._swap))

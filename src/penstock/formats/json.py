@@ -53,7 +53,7 @@ class Json(BaseFormat):
         When anything fails, the closing bracket is never written.
 
         Raises:
-            ConfigurationError: two columns have the same name, or one can not be written as JSON.
+            ConfigurationError: two columns have the same name, or one has a type or a value that JSON can not hold.
         """
         rows = 0
         separator = b"[\n"

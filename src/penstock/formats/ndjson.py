@@ -2,7 +2,8 @@
 
 Writing keeps every value: decimals are numbers with all their digits, timestamps ISO 8601 text (with offset where
 there is a time zone), bytes base64 text, NULL an explicit ``null``. JSON has no NaN and no infinity: they become the
-strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``, as PostgreSQL's ``to_json`` writes them.
+strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``, as PostgreSQL's ``to_json`` writes them. What has no form in text,
+such as a year beyond 9999, is an error that names the column: see :mod:`penstock.formats._text_limits`.
 
 Reading finds the columns and their types in the first :data:`FIRST_BLOCK_BYTES`, and nothing bends to them later:
 a field that appears afterwards, a value of another type, or a number that neither an int64 nor a double holds exactly,
@@ -20,10 +21,13 @@ from typing import TYPE_CHECKING
 from penstock.errors import ConfigurationError
 from penstock.formats import _columns
 from penstock.formats._arrow import arro3_io
+from penstock.formats._as_text import json_text
 from penstock.formats._base import BaseFormat
 from penstock.formats._blocks import BLOCK_BYTES, MAX_RECORD_BYTES, last_newline, whole_records
 from penstock.formats._ndjson_decoder import NdjsonDecoder
 from penstock.formats._non_finite import NonFiniteFloats
+from penstock.formats._refusals import refuse_types
+from penstock.formats._text_limits import TextLimits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,7 +66,7 @@ class Ndjson(BaseFormat):
         """Write every batch; return the number of rows. Does not close ``out``.
 
         Raises:
-            ConfigurationError: two columns have the same name, or one can not be written as JSON.
+            ConfigurationError: two columns have the same name, or one has a type or a value that JSON can not hold.
         """
         rows = 0
         for count, lines in encoded_lines(batches):
@@ -100,13 +104,17 @@ def encoded_lines(batches: BatchStream) -> Iterator[tuple[int, bytes]]:
     Without it, because JSON has something else there, and taking it away later would copy everything.
 
     Raises:
-        ConfigurationError: two columns have the same name, or one can not be written as JSON.
+        ConfigurationError: two columns have the same name, or one has a type or a value that JSON can not hold.
     """
     _refuse_repeated_names(batches.schema.names)
-    converters = _columns.for_ndjson(batches.schema)
-    floats = NonFiniteFloats(batches.schema, quoted=True)
+    schema, unwrapping = _columns.unwrapping(batches.schema)
+    refuse_types(schema, json_text)
+    converters, limits = _columns.for_ndjson(schema), TextLimits(schema)
+    floats = NonFiniteFloats(schema, quoted=True)
     for batch in batches:
-        yield batch.num_rows, floats.unmarked(_lines(floats.marked(_columns.apply(converters, batch))))
+        plain = _columns.apply(unwrapping, batch)
+        limits.check(plain)
+        yield batch.num_rows, floats.unmarked(_lines(_columns.apply(converters, floats.marked(plain))))
 
 
 def _lines(batch: pa.RecordBatch) -> bytes:
