@@ -48,12 +48,53 @@ def test_an_address_may_say_everything_or_nothing() -> None:
         ("ssl=false", "disabled"),
         ("ssl-ca=/ca.pem", "verify-identity"),
         ("ssl-mode=required&ssl-ca=/ca.pem", "required"),
+        ("ssl-mode=preferred", "preferred"),
         ("", "preferred"),
     ],
 )
 def test_who_asks_for_tls_gets_it_verified(parameters: str, mode: str) -> None:
-    """Unless they say how; who does not ask gets what MySQL's clients do."""
-    assert login(f"mysql://db/x?{parameters}").ssl_mode == mode
+    """Unless they say how; who does not ask a server on this machine for it gets what MySQL's clients do."""
+    assert login(f"mysql://127.0.0.1/x?{parameters}").ssl_mode == mode
+    assert login(f"mysql://db/x?{parameters}").ssl_mode == (mode if parameters else "verify-identity")
+
+
+@pytest.mark.parametrize(
+    "host", ["", "localhost", "LOCALHOST.", "127.0.0.1", "127.8.9.10", "[::1]", "[::ffff:127.0.0.1]"]
+)
+def test_a_server_on_this_machine_need_not_prove_who_it_is(host: str) -> None:
+    """Every address of the loopback is this machine; so is a socket, whatever the host's name."""
+    assert login(f"mysql://{host}/x").ssl_mode == "preferred"
+    assert login("mysql://db/x?unix_socket=/run/s").ssl_mode == "preferred"
+
+
+@pytest.mark.parametrize("host", ["db", "localhost.example", "192.0.2.7", "0.0.0.0", "[2001:db8::7]"])
+def test_a_server_elsewhere_is_verified(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the system's authorities; wherever the host comes from."""
+    assert (login(f"mysql://{host}/x").ssl_mode, login(f"mysql://{host}/x").ssl_ca) == ("verify-identity", None)
+    monkeypatch.setenv("MYSQL_HOST", host.strip("[]"))
+    assert login("mysql:///x").ssl_mode == "verify-identity"
+
+
+@pytest.mark.parametrize(
+    ("option", "elsewhere", "here"),
+    [
+        ("ssl-mode=REQUIRED", "required", "required"),
+        ("ssl_mode=preferred", "preferred", "preferred"),
+        ("ssl", "verify-identity", "verify-identity"),
+        ("skip-ssl", "disabled", "disabled"),
+        ("ssl=0", "disabled", "disabled"),
+        ("ssl-verify-server-cert", "verify-identity", "verify-identity"),
+        ("ssl-verify-server-cert=off", "required", "preferred"),
+        ("disable-ssl-verify-server-cert", "required", "preferred"),
+        ("ssl\nskip_ssl_verify_server_cert", "required", "required"),
+    ],
+)
+def test_the_option_file_may_choose(option: str, elsewhere: str, here: str, tmp_path: Path) -> None:
+    """As MySQL's and MariaDB's clients write it; the address wins."""
+    (tmp_path / ".my.cnf").write_text(f"[client]\n{option}\n")
+    assert (login("mysql://db/x").ssl_mode, login("mysql://localhost/x").ssl_mode) == (elsewhere, here)
+    assert login("mysql://db/x?ssl-mode=verify-ca").ssl_mode == "verify-ca"
+    assert login("mysql://db/x?ssl=false").ssl_mode == "disabled"
 
 
 def test_the_address_wins_over_the_option_file_and_that_over_the_environment(

@@ -23,12 +23,11 @@ from tests.connectors.mysql_parts import (
     query,
     running,
 )
-from tests.connectors.parts import Cancellable, cancelled_at_once, open_descriptors, read_rows, read_table, source_of
-from tests.connectors.tls import make_certificate
+from tests.connectors.parts import Cancellable, cancelled_at_once, open_descriptors, read_table, source_of
 from tests.core.threads import wait_until
 
 if TYPE_CHECKING:
-    from tests.servers.mariadb import MariaDbDatabase, MariaDbServer
+    from tests.servers.mariadb import MariaDbDatabase
 
 
 @pytest.fixture(autouse=True)
@@ -199,31 +198,3 @@ def _hang_up(opened: socket.socket) -> None:
         opened.shutdown(socket.SHUT_RDWR)
     except OSError:
         pass  # it is gone already
-
-
-def test_tls_is_verified_when_asked_for(mariadb_server: MariaDbServer, tmp_path: Path) -> None:
-    """The server's own certificate does for ssl-ca and the name in it; without, it is refused; queries can be stopped."""
-    from tests.servers.mariadb import run_mariadb
-
-    certificate = make_certificate(tmp_path)
-    certificate.chmod(0o644)
-    tmp_path.chmod(0o755)
-    with run_mariadb(f"--ssl-cert={certificate}", f"--ssl-key={certificate}") as server:
-        database = server.new_database()
-        text = "SELECT variable_value v FROM information_schema.session_status WHERE variable_name = 'ssl_version'"
-        verified = f"ssl-mode=verify-identity&ssl-ca={certificate}"
-        for parameters in ("", "ssl-mode=required", f"ssl-ca={certificate}", verified):
-            assert read_rows(source_of(f"{database.uri}?{parameters}", query=text)) == [{"v": "TLSv1.3"}]
-        assert read_rows(source_of(f"{database.uri}?ssl=false", query=text)) == [{"v": ""}]
-        for parameters in ("ssl=true", "ssl-mode=verify-ca"):
-            with pytest.raises(SourceError, match="certificate is not accepted") as caught:
-                read_table(source_of(f"{database.uri}?{parameters}", query=text))
-            assert isinstance(caught.value.__cause__, Exception)
-        by_name = database.uri.replace("127.0.0.1", "localhost")
-        with pytest.raises(SourceError, match="certificate is not accepted"):
-            read_table(source_of(f"{by_name}?{verified}", query=text))
-        call = Cancellable(lambda: read_table(source_of(f"{database.uri}?{verified}", query=MANY)))
-        wait_until(lambda: running(database) == [MANY])
-        assert call.cancel() < 0.5
-        assert running(database) == []
-        nobody_left(database)

@@ -311,7 +311,7 @@ def test_a_server_that_dies_half_way_is_an_error(postgres: PostgresDatabase) -> 
         (lambda uri: re.sub(r":\d+/", ":1/", uri), "connection refused (are host and port right"),
         (lambda uri: uri.replace("127.0.0.1", "nowhere.invalid"), "unknown host"),
         (lambda uri: re.sub(r"@.*", "@/x?host=/absent", uri), "no server at this socket"),
-        (lambda uri: uri + "?sslmode=require", "server does not support SSL"),
+        (lambda uri: uri + "?sslmode=require", "TLS: the server does not offer it (?sslmode=disable goes"),
         (lambda uri: uri + "?service=absent", "no such service"),
     ],
 )

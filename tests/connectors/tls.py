@@ -34,6 +34,17 @@ def make_certificate(folder: Path, name: str = "IP:127.0.0.1") -> Path:
     return both
 
 
+def own_address() -> str:
+    """An address of this machine that is not of its loopback: for all anybody can tell, another machine's."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unused:
+        with contextlib.suppress(OSError):
+            unused.connect(("192.0.2.1", 9))  # sends nothing, but has the kernel choose
+        address: str = unused.getsockname()[0]
+    if address.startswith(("0.", "127.")):
+        pytest.skip("this machine has no address besides its loopback")
+    return address
+
+
 @contextmanager
 def in_front_of(port: int, certificate: Path) -> Iterator[int]:
     """Take TLS connections on the port this gives, and pass what is in them to ``port`` and back."""

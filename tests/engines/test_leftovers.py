@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import http.client
 import socket
 import threading
 import time
@@ -78,6 +80,42 @@ def test_a_socket_that_is_left_open_is_told() -> None:
     finally:
         kept[0].close()
     assert left.startswith("socket ")
+
+
+def answered(connection: socket.socket) -> http.client.HTTPResponse:
+    """A response whose body has not been read."""
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    return response
+
+
+def test_a_response_that_is_left_unread_is_told() -> None:
+    """As long as somebody holds it; once it is closed, it is not waited for either, though somebody does."""
+    here, there = socket.socketpair()
+    left = Leftovers()
+    with here, there, left.started_here():
+        there.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+        response = answered(here)
+        assert any(line.startswith("response ") for line in left.find())
+        response.close()
+    assert left.find() == ()
+
+
+def test_what_is_closed_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a traceback holds it: an event loop, a response. That would be a quarter of a second of every failure."""
+
+    def refuse(seconds: float) -> None:
+        pytest.fail("it waits")
+
+    monkeypatch.setattr("penstock.engines.leftovers.sleep", refuse)
+    here, there = socket.socketpair()
+    left = Leftovers()
+    with here, there, left.started_here():
+        there.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+        response, loop = answered(here), asyncio.new_event_loop()
+        response.close()
+        loop.close()
+    assert left.find() == ()
 
 
 def test_what_is_on_its_way_out_is_waited_for() -> None:

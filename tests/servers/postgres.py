@@ -164,8 +164,15 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def run_postgres(installation: Installation | None = None) -> Iterator[PostgresServer]:
+def run_postgres(
+    installation: Installation | None = None, *, address: str | None = None, certificate: Path | None = None
+) -> Iterator[PostgresServer]:
     """Run a private server from ``installation``, or from the first one found that starts.
+
+    Args:
+        installation: what to run.
+        address: where to listen besides the loopback.
+        certificate: a file of certificate and key, for TLS; not every installation can.
 
     Raises:
         Unavailable: none is installed, or none would start.
@@ -175,7 +182,7 @@ def run_postgres(installation: Installation | None = None) -> Iterator[PostgresS
     with contextlib.ExitStack() as stack:
         for candidate in candidates:
             try:
-                server = stack.enter_context(_run(candidate))
+                server = stack.enter_context(_run(candidate, address, certificate))
             except Unavailable as exc:
                 refusals.append(f"{candidate}: {exc}")
             else:
@@ -186,14 +193,21 @@ def run_postgres(installation: Installation | None = None) -> Iterator[PostgresS
 
 
 @contextlib.contextmanager
-def _run(installation: Installation) -> Iterator[PostgresServer]:
+def _run(installation: Installation, address: str | None, certificate: Path | None) -> Iterator[PostgresServer]:
     # Short on purpose: the path of a Unix socket must fit in 107 bytes.
     with tempfile.TemporaryDirectory(prefix="pg-") as directory:
         home, account = Path(directory), unprivileged_account()
         account.give(home)
         maintenance = PostgresDatabase("127.0.0.1", free_port(), "postgres", secrets.token_hex(12), "postgres")
         _initialise(installation, account, home, maintenance)
-        process = _start(installation, account, home, maintenance)
+        settings = dict(SETTINGS)
+        if address is not None:
+            settings["listen_addresses"] += f",{address}"
+            with (home / "data" / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all all scram-sha-256\n")
+        if certificate is not None:
+            settings |= _secured(account, home, certificate)
+        process = _start(installation, account, home, maintenance, settings)
         try:
             wait_until_ready(process, lambda: _says_ready(home), log=home / "log")
             yield PostgresServer(installation, maintenance, process.pid)
@@ -226,10 +240,22 @@ def _initialise(installation: Installation, account: Account, home: Path, mainte
         raise Unavailable(f"initdb cannot be run: {exc}") from exc
 
 
+def _secured(account: Account, home: Path, certificate: Path) -> dict[str, str]:
+    """The settings for TLS. The server takes no key that is not its own, or that others may read."""
+    own = home / "certificate"
+    own.touch(mode=0o600)
+    own.write_bytes(certificate.read_bytes())
+    account.give(own)
+    # Switched on in a file, so that it can be switched off while the server runs.
+    with (home / "data" / "postgresql.auto.conf").open("a") as file:
+        file.write("ssl = on\n")
+    return {"ssl_cert_file": str(own), "ssl_key_file": str(own)}
+
+
 def _start(
-    installation: Installation, account: Account, home: Path, maintenance: PostgresDatabase
+    installation: Installation, account: Account, home: Path, maintenance: PostgresDatabase, chosen: dict[str, str]
 ) -> subprocess.Popen[bytes]:
-    settings = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+    settings = [word for name, value in chosen.items() for word in ("-c", f"{name}={value}")]
     command = [*account.prefix, str(installation.bin_dir / "postgres"), "-D", str(home / "data"), "-k", str(home)]
     with (home / "log").open("wb") as log:
         return subprocess.Popen(

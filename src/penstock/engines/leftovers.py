@@ -16,6 +16,7 @@ from time import monotonic, sleep
 from typing import Any, final
 
 from penstock.leaks import Leak, find_leaks, snapshot
+from penstock.leaks._finders.resource_kinds import is_open
 from penstock.leaks._noting.origins import current_scope, notes, resources
 
 __all__ = ["Leftovers"]
@@ -69,8 +70,8 @@ def _is_there(thing: Any) -> bool:
         return thing.is_alive()
     if isinstance(thing, subprocess.Popen):
         return thing.returncode is None
-    if thing in resources:
-        return True
+    if thing in resources:  # also one that is closed, as long as the traceback of a failure holds it
+        return is_open(thing) or bool(getattr(thing, "_asyncgens", ()))  # these of an event loop
     if callable(fileno := getattr(thing, "fileno", None)):  # a socket
         return isinstance(number := fileno(), int) and number >= 0
     if callable(done := getattr(thing, "done", None)) and hasattr(thing, "get_coro"):  # a task

@@ -2,8 +2,9 @@
 
 ``mysql://user:password@host:3306/database``, or ``mariadb://``; what is left out comes from where the ``mysql`` client
 takes it (:mod:`penstock.connectors.mysql._address`). Parameters: ``ssl-mode``, ``ssl-ca``, ``ssl-cert``, ``ssl-key``,
-``unix_socket``, ``connect_timeout``. Without ``ssl-mode``, TLS is used where the server offers it but proves nothing, as
-with MySQL's own clients; ``ssl=true`` asks for TLS with a verified certificate and host name.
+``unix_socket``, ``connect_timeout``. A server that is not on this machine is verified, certificate and host name, unless
+``ssl-mode`` says otherwise; on this machine TLS is used where the server offers it but proves nothing, as with MySQL's own
+clients.
 
 Reading is one prepared SELECT in a read-only transaction with a consistent snapshot, its rows in the binary protocol:
 unbuffered, and turned into Arrow a column at a time (:mod:`penstock.connectors.mysql._decoder`), so that a row costs

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from penstock.connectors._this_machine import is_this_machine
 from penstock.connectors._uri import query_parameters
 from penstock.errors import ConfigurationError
 from penstock.flow.suggest import did_you_mean
@@ -22,7 +23,8 @@ from penstock.flow.suggest import did_you_mean
 __all__ = ["SSL_MODES", "Login", "login_of"]
 
 SSL_MODES = ("disabled", "preferred", "required", "verify-ca", "verify-identity")
-"""As MySQL's own clients have them. ``preferred``: TLS where the server offers it, unverified, as with those clients."""
+"""As MySQL's own clients have them. ``preferred``: TLS where the server offers it, unverified: their default, and ours for a
+server on this machine. For any other it is ``verify-identity``."""
 
 _DEFAULT_PORT = 3306
 _CONNECT_SECONDS = 10.0
@@ -35,6 +37,7 @@ _PARAMETERS = {
     "ssl": "ssl",
     **{f"ssl{separator}{name}": f"ssl-{name}" for separator in "-_" for name in ("mode", "ca", "cert", "key")},
 }
+_SWITCHES = ("ssl", "ssl-verify-server-cert")  # in an option file skip- and disable- switch them off
 _YES, _NO = frozenset({"1", "true", "yes", "on", ""}), frozenset({"0", "false", "no", "off"})
 
 
@@ -84,20 +87,22 @@ def login_of(uri: str, shown: str) -> Login:
         _PARAMETERS[name]: value
         for name, value in query_parameters(parts.query, known=frozenset(_PARAMETERS), where=shown).items()
     }
-    known = {**_environment(), **_option_file(Path("~/.my.cnf").expanduser()), **_authority(parts, shown), **given}
-    if "ssl-mode" not in known and "ssl" in known:
-        known["ssl-mode"] = _asked_for_tls(known["ssl"], shown)
-    elif "ssl-mode" not in known and known.keys() & {"ssl-ca", "ssl-verify-server-cert"}:
-        known["ssl-mode"] = "verify-identity"
+    authority, filed = _authority(parts, shown), _option_file(Path("~/.my.cnf").expanduser())
+    known = {**_environment(), **filed, **authority, **given}
+    host = known.get("host") or "localhost"
+    unix_socket = known.get("socket") if "host" not in authority or "socket" in given else None
+    is_here = unix_socket is not None or is_this_machine(host)
     return Login(
-        host=known.get("host") or "localhost",
+        host=host,
         port=_port(known.get("port"), shown),
-        unix_socket=known.get("socket") if "host" not in _authority(parts, shown) or "socket" in given else None,
+        unix_socket=unix_socket,
         user=known.get("user") or getpass.getuser(),
         password=known.get("password") or "",
         database=unquote(parts.path.removeprefix("/")) or known.get("database"),
         connect_seconds=_seconds(known.get("connect-timeout"), shown),
-        ssl_mode=_ssl_mode(known.get("ssl-mode"), shown),
+        ssl_mode=_chosen_mode(given, shown)
+        or _chosen_mode(filed, shown)
+        or _default_mode(known, shown, is_here=is_here),
         ssl_ca=known.get("ssl-ca"),
         ssl_cert=known.get("ssl-cert"),
         ssl_key=known.get("ssl-key"),
@@ -167,20 +172,46 @@ def _option_file(path: Path) -> dict[str, str]:
 
 
 def _options(section: Mapping[str, str | None]) -> dict[str, str]:
-    return {name.replace("_", "-"): (value or "").strip("'\"") for name, value in section.items()}
+    options = {name.replace("_", "-"): (value or "").strip("'\"") for name, value in section.items()}
+    for name in _SWITCHES:
+        if options.keys() & {f"skip-{name}", f"disable-{name}"}:
+            options[name] = "0"
+    return options
 
 
-def _asked_for_tls(value: str, shown: str) -> str:
-    """Return the mode that ``ssl=true`` means: who asks for TLS gets one that is worth its name."""
-    if value.lower() in _YES:
-        return "verify-identity"
-    if value.lower() in _NO:
-        return "disabled"
+def _chosen_mode(said: Mapping[str, str], shown: str) -> str | None:
+    """Return the mode that the address, or the option file, chooses; None for none.
+
+    ``ssl=true`` is TLS that is worth its name, unless ``ssl-verify-server-cert``, which MariaDB's clients have, is off.
+    """
+    if "ssl-mode" in said:
+        return _ssl_mode(said["ssl-mode"], shown)
+    verifies = _is_on(said.get("ssl-verify-server-cert", "1"), shown)
+    if "ssl" in said:
+        return _asked_for_tls(verifies=verifies) if _is_on(said["ssl"], shown) else "disabled"
+    return "verify-identity" if verifies and "ssl-verify-server-cert" in said else None
+
+
+def _default_mode(known: Mapping[str, str], shown: str, *, is_here: bool) -> str:
+    """Return the mode where none is chosen. Who names an authority wants servers verified by it, wherever they are."""
+    verifies = _is_on(known.get("ssl-verify-server-cert", "1"), shown)
+    if is_here and not (verifies and "ssl-ca" in known):
+        return "preferred"
+    return _asked_for_tls(verifies=verifies)
+
+
+def _asked_for_tls(*, verifies: bool) -> str:
+    return "verify-identity" if verifies else "required"
+
+
+def _is_on(value: str, shown: str) -> bool:
+    if value.lower() in _YES | _NO:
+        return value.lower() in _YES
     raise ConfigurationError(f"{shown}: ssl is true or false; for more, ssl-mode is one of {', '.join(SSL_MODES)}")
 
 
-def _ssl_mode(value: str | None, shown: str) -> str:
-    mode = (value or "preferred").lower().replace("_", "-")
+def _ssl_mode(value: str, shown: str) -> str:
+    mode = value.lower().replace("_", "-")
     if mode not in SSL_MODES:
         hint = did_you_mean(mode, SSL_MODES, otherwise=f"it may be {', '.join(SSL_MODES)}")
         raise ConfigurationError(f"{shown}: ssl-mode {mode!r} is unknown: {hint}")

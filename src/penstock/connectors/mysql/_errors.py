@@ -16,6 +16,10 @@ TABLE_EXISTS = 1050
 
 _LOGIN = "check user and password: in the address, MYSQL_PWD, or ~/.my.cnf"
 _ADDRESS = "are host and port right, and is the server running?"
+# What to add to the address. A server on another machine is verified by default, so many will read these.
+_NO_TLS = "?ssl-mode=disabled goes without, unencrypted"
+_AUTHORITY = "?ssl-ca=FILE has its authority's certificate; ?ssl-mode=required encrypts, but verifies nothing"
+_NAME = "use a name that is; ?ssl-mode=verify-ca takes any of that authority, ?ssl-mode=required takes any"
 _PACKET = (
     "a row is longer than the server's max_allowed_packet: raise it there, SET GLOBAL max_allowed_packet = 1073741824"
 )
@@ -27,9 +31,9 @@ _LOST = (
     ("Connection refused", "connection refused", _ADDRESS, True),
     ("No such file or directory", "no server at this socket", _ADDRESS, False),
     ("timed out", "no answer in time", _ADDRESS, True),
-    ("CERTIFICATE_VERIFY_FAILED", "TLS: the server's certificate is not accepted", "see ssl-ca and ssl-mode", False),
-    ("certificate verify failed", "TLS: the server's certificate is not accepted", "see ssl-ca and ssl-mode", False),
-    ("SSL is required", "TLS: the server does not offer it", "ssl-mode=disabled goes without, unprotected", False),
+    ("mismatch, certificate is not valid for", "TLS: this name is not in the server's certificate", _NAME, False),
+    ("certificate verify failed", "TLS: the server's certificate is not accepted", _AUTHORITY, False),
+    ("SSL is required", "TLS: the server does not offer it", _NO_TLS, False),
     ("password in clear", "the server asks for the password in clear, and there is no TLS", "see ssl-mode", False),
     ("cryptography", "this login needs a further package", "pip install 'penstock[mysql]'", False),
     ("PyNaCl", "this login needs a further package", "pip install pynacl", False),

@@ -1,7 +1,8 @@
 """PostgreSQL, for reading and for loading, by COPY.
 
 ``postgresql://user@host:port/database``; what is left out comes from where libpq always takes it: ``PG*`` variables,
-``~/.pgpass``, service files. Rows never become Python objects, in neither direction.
+``~/.pgpass``, service files. But a server on another machine is verified unless somebody says otherwise
+(:mod:`penstock.connectors.postgres._tls`). Rows never become Python objects, in neither direction.
 
 **Reading** runs one COPY in a read-only transaction, so all rows are of one snapshot. A copy to CSV passes the server's
 own bytes on, other formats parse those bytes into Arrow. :mod:`penstock.connectors.postgres._types` has the types, and

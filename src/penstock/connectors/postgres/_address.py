@@ -49,7 +49,8 @@ def parsed_address(uri: str, shown: str) -> Address:
     except psycopg.Error:
         # Not chained: libpq's message repeats what may be the password.
         raise ConfigurationError(f"{shown}: not a well-formed PostgreSQL address; {_ESCAPING}") from None
-    if not str(parameters.get("port", "0")).replace(",", "").isdecimal():
+    ports = str(parameters.get("port", "")).replace(",", "")  # one for each host, or none
+    if ports and not ports.isdecimal():
         raise ConfigurationError(f"{shown}: the port is not a number; {_ESCAPING}")  # what is there may be a password
     if "PGAPPNAME" in os.environ:
         parameters.setdefault("application_name", os.environ["PGAPPNAME"])

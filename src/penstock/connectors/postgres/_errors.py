@@ -20,6 +20,7 @@ _ADDRESS = "are host and port right, and is the server running?"
 _NO_TLS = "?sslmode=disable goes without, unencrypted"
 _AUTHORITY = "?sslrootcert=FILE has its authority's certificate; ?sslmode=require encrypts, but verifies nothing"
 _NAME = "use that name, with ?hostaddr=IP if it leads elsewhere; ?sslmode=require encrypts, but verifies nothing"
+_NO_NAME = "?sslmode=verify-ca&sslrootcert=FILE asks for none; ?sslmode=require encrypts, but verifies nothing"
 
 # Words in libpq's message, what to say ("" for its own words from there on), what to do, whether trying again may help.
 _CONNECTING = (
@@ -28,6 +29,7 @@ _CONNECTING = (
     ("no pg_hba.conf entry", "the server does not let this user in from here", "ask its administrator", False),
     ("server does not support SSL", "TLS: the server does not offer it", _NO_TLS, False),
     ("server certificate for", "", _NAME, False),
+    ("from server certificate", "TLS: the server's certificate has no name", _NO_NAME, False),
     ("certificate verify failed", "TLS: the server's certificate is not accepted", _AUTHORITY, False),
     ("root certificate file", "TLS: the file of authorities can not be used", _AUTHORITY, False),
     ("could not translate host name", "unknown host", _ADDRESS, False),

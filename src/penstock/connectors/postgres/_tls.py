@@ -34,26 +34,31 @@ _AUTHORITIES = (
 def verified_elsewhere(parameters: Mapping[str, Any]) -> dict[str, str]:
     """Return what to add to ``parameters`` of a connection so that servers on other machines are verified.
 
-    That is nothing where somebody has chosen an ``sslmode``, and where every server is on this machine. If one of several
-    is not, all are verified: libpq has one ``sslmode`` for all; it never applies to Unix sockets. Connects to nothing.
+    Where somebody has chosen an ``sslmode``, that stays. But ``verify-full``, chosen or not, is by the system's
+    authorities where no other are named; libpq would know none. Connects to nothing.
     """
     known = _put_together(parameters)
-    if _is_chosen(parameters, known):
-        return {}
+    added = {} if _is_chosen(parameters, known) else _verifying(known)
+    mode = added.get("sslmode", _text(known, "sslmode"))
+    if mode == "verify-full" and not _text(known, "sslrootcert") and not _has_root_certificate():
+        added |= _authorities()
+    return added
+
+
+def _verifying(known: Mapping[str, ConninfoOption]) -> dict[str, str]:
+    """Return what to add so that the servers are verified; nothing where every one is on this machine.
+
+    If one of several is not, all are verified: libpq has one ``sslmode`` for all. It never applies to Unix sockets.
+    """
     hosts, addresses = _text(known, "host").split(","), _text(known, "hostaddr").split(",")
     count = max(len(hosts), len(addresses))
-    if count > 1 and hosts == [""]:
-        hosts *= count
-    elif count > 1 and addresses == [""]:
-        addresses *= count
+    hosts, addresses = (given * count if given == [""] else given for given in (hosts, addresses))
     if len(hosts) != len(addresses) or all(map(_is_here, hosts, addresses)):
         return {}  # of the former libpq itself has something to say
     added = {"sslmode": "verify-full"}
-    if any(hosts) or any(addresses):
-        # A server without a name proves its address: without this libpq would have nothing to compare.
+    if any(addresses):
+        # A server without a name proves its address: else libpq would have nothing to compare.
         added["host"] = ",".join(host or address for host, address in zip(hosts, addresses, strict=True))
-    if not _text(known, "sslrootcert") and not _has_root_certificate():
-        added |= _authorities()
     return added
 
 

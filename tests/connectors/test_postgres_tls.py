@@ -1,0 +1,269 @@
+"""PostgreSQL and TLS: a server on another machine is verified, unless somebody has said otherwise."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pytest
+
+from penstock.errors import SinkError, SourceError
+from tests.connectors.parts import Cancellable, read_rows, read_table, source_of
+from tests.connectors.postgres_parts import environment, load, running
+from tests.connectors.tls import make_certificate, own_address
+from tests.core.threads import wait_until
+from tests.servers import Unavailable
+
+if TYPE_CHECKING:
+    from tests.servers.postgres import PostgresDatabase, PostgresServer
+
+psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
+
+__all__ = ["environment"]
+
+SECURED = "SELECT ssl::text AS tls FROM pg_catalog.pg_stat_ssl WHERE pid = pg_catalog.pg_backend_pid()"
+YES, NO = [{"tls": "true"}], [{"tls": "false"}]
+VERIFIED = {"sslmode": "verify-full"}
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environment: None) -> None:
+    """No certificates and no services of whoever runs the tests; some authorities for the system."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    authorities = tmp_path / "authorities.pem"
+    authorities.touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(authorities))
+
+
+# --- what libpq is given ----------------------------------------------------------------------------------------
+
+
+def parameters(uri: str) -> dict[str, str]:
+    """What matters here of what libpq connects with."""
+    from penstock.connectors.postgres._address import parsed_address
+
+    given = psycopg.conninfo.conninfo_to_dict(parsed_address(uri, "shown").conninfo)
+    names = {"host", "hostaddr", "sslmode", "sslrootcert"}
+    return {name: str(value) for name, value in given.items() if name in names}
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "postgresql://",
+        "postgresql:///shop",
+        "postgresql:///shop?host=/run/postgresql",
+        "postgresql:///shop?host=@abstract",
+        "postgresql://localhost/shop",
+        "postgresql://LocalHost./shop",
+        "postgresql://127.0.0.1/shop",
+        "postgresql://127.8.9.10/shop",
+        "postgresql://[::1]/shop",
+        "postgresql://[::ffff:127.0.0.1]/shop",
+        "postgresql://localhost,127.0.0.1:5433/shop",
+        "postgresql://db.example/shop?hostaddr=127.0.0.1",
+    ],
+)
+def test_on_this_machine_libpq_has_its_way(uri: str) -> None:
+    """Unix sockets, localhost, and every address of the loopback; where hostaddr leads counts, not the name."""
+    assert "sslmode" not in parameters(uri)
+    assert "sslrootcert" not in parameters(uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "host"),
+    [
+        ("postgresql://db.example/shop", "db.example"),
+        ("postgresql://192.0.2.7/shop", "192.0.2.7"),
+        ("postgresql://[2001:db8::7]:5433/shop", "2001:db8::7"),
+        ("postgresql://localhost.example/shop", "localhost.example"),
+        ("postgresql://localhost,db.example/shop", "localhost,db.example"),
+        ("postgresql://db.example:5433,/shop", "db.example,"),
+        ("postgresql://localhost/shop?hostaddr=192.0.2.7", "localhost"),
+        ("postgresql:///shop?hostaddr=192.0.2.7,192.0.2.8", "192.0.2.7,192.0.2.8"),
+        ("postgresql:///shop?host=,db.example&hostaddr=192.0.2.7,192.0.2.8", "192.0.2.7,db.example"),
+    ],
+)
+def test_elsewhere_the_server_is_verified(uri: str, host: str, tmp_path: Path) -> None:
+    """One of several that is elsewhere does; one without a name has to prove its address."""
+    found = parameters(uri)
+    assert found.pop("host") == host
+    found.pop("hostaddr", None)
+    assert found == {"sslmode": "verify-full", "sslrootcert": str(tmp_path / "authorities.pem")}
+
+
+@pytest.mark.parametrize("mode", ["disable", "allow", "prefer", "require", "verify-ca"])
+def test_a_choice_stays(mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of the address, of PGSSLMODE, or of a service file, even where it is libpq's own default."""
+    assert parameters(f"postgresql://db/shop?sslmode={mode}") == {"host": "db", "sslmode": mode}
+    services = tmp_path / "services"
+    services.write_text(f"[chosen]\nhost=db.example\nsslmode={mode}\n[unchosen]\nhost=db.example\n[here]\nhost=::1\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(services))
+    assert parameters("postgresql://?service=chosen") == {}
+    assert parameters("postgresql://?service=here") == {}
+    assert parameters("postgresql://?service=unchosen")["sslmode"] == "verify-full"
+    monkeypatch.setenv("PGSERVICE", "chosen")
+    assert parameters("postgresql://") == {}
+    monkeypatch.delenv("PGSERVICE")
+    monkeypatch.setenv("PGSSLMODE", mode)
+    assert parameters("postgresql://db/shop") == {"host": "db"}
+
+
+@pytest.mark.parametrize("host", ["db.example", "localhost"])
+def test_who_chooses_to_verify_needs_no_file(host: str, tmp_path: Path) -> None:
+    """Where libpq has no authorities, the system's do, as by default."""
+    authorities = str(tmp_path / "authorities.pem")
+    found = parameters(f"postgresql://{host}/shop?sslmode=verify-full")
+    assert found == {"host": host, **VERIFIED, "sslrootcert": authorities}
+
+
+def test_a_host_from_the_environment_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one in the address."""
+    monkeypatch.setenv("PGHOST", "db.example")
+    assert parameters("postgresql:///shop")["sslmode"] == "verify-full"
+    assert "sslmode" not in parameters("postgresql://localhost/shop")
+    monkeypatch.setenv("PGHOSTADDR", "127.0.0.1")
+    assert "sslmode" not in parameters("postgresql:///shop")
+
+
+def test_an_authority_that_is_named_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In the address, in PGSSLROOTCERT, or by the file where libpq looks for one."""
+    named = parameters("postgresql://db/shop?sslrootcert=/ca.pem")
+    assert named == {"host": "db", "sslrootcert": "/ca.pem", **VERIFIED}
+    monkeypatch.setenv("PGSSLROOTCERT", "/ca.pem")
+    assert parameters("postgresql://db/shop") == {"host": "db", **VERIFIED}
+    monkeypatch.delenv("PGSSLROOTCERT")
+    (tmp_path / ".postgresql").mkdir()
+    (tmp_path / ".postgresql" / "root.crt").touch()
+    assert parameters("postgresql://db/shop") == {"host": "db", **VERIFIED}
+
+
+def test_authorities_that_are_in_no_file_are_left_to_libpq(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which knows them by the name of ``system``."""
+    monkeypatch.setenv("SSL_CERT_FILE", "/absent.pem")
+    monkeypatch.setattr("penstock.connectors.postgres._tls._AUTHORITIES", ())
+    assert parameters("postgresql://db/shop") == {"host": "db", **VERIFIED, "sslrootcert": "system"}
+
+
+# --- what servers say to it -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of no authority anybody knows, for this machine's own address and for ``db.example``."""
+    return make_certificate(tmp_path_factory.mktemp("certificate"), f"IP:{own_address()},DNS:db.example")
+
+
+@pytest.fixture(scope="module")
+def server(certificate: Path) -> Iterator[PostgresServer]:
+    """A server with that certificate, at that address."""
+    from tests.servers.postgres import run_postgres
+
+    try:
+        with run_postgres(address=own_address(), certificate=certificate) as running_server:
+            yield running_server
+    except Unavailable as exc:
+        pytest.skip(f"no PostgreSQL with TLS here: {exc}")
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The one authority that this system knows: not the server's."""
+    return make_certificate(tmp_path_factory.mktemp("stranger"))
+
+
+@pytest.fixture
+def elsewhere(server: PostgresServer, stranger: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgresDatabase]:
+    """A database of it, by the address that is not of the loopback."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(stranger))
+    database = server.new_database()
+    yield dataclasses.replace(database, host=own_address())
+    wait_until(lambda: database.sessions() == [])
+    server.drop_database(database)
+
+
+def test_an_unknown_authority_is_refused(elsewhere: PostgresDatabase) -> None:
+    """By default, and when asked for; the message has what to add, for reading and for loading."""
+    said = r"TLS: the server's certificate is not accepted \(\?sslrootcert=FILE .*\?sslmode=require encrypts"
+    for uri in (elsewhere.uri, elsewhere.uri_with(sslmode="verify-full", sslrootcert="system")):
+        with pytest.raises(SourceError, match=said) as caught:
+            read_table(source_of(uri, query=SECURED))
+        assert not caught.value.transient
+        assert caught.value.__cause__ is not None
+        assert elsewhere.password not in str(caught.value)
+    with pytest.raises(SinkError, match=said):
+        load(elsewhere, pa.table({"i": [1]}))
+    with pytest.raises(SourceError, match=r"TLS: the file of authorities can not be used \(\?sslrootcert=FILE"):
+        read_table(source_of(elsewhere.uri_with(sslrootcert="/absent.pem"), query=SECURED))
+
+
+def test_a_known_authority_is_enough(
+    elsewhere: PostgresDatabase, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Named in the address, or one of the system's; for the host name, or for the address where there is no name."""
+    given = {"sslrootcert": str(certificate)}
+    assert read_rows(source_of(elsewhere.uri_with(**given), query=SECURED)) == YES
+    named = {**given, "host": "db.example", "hostaddr": elsewhere.host}
+    assert read_rows(source_of(elsewhere.uri_with(**named), query=SECURED)) == YES
+    nameless = re.sub(
+        r"@[^:]*:\d+", "@", elsewhere.uri_with(**given, hostaddr=elsewhere.host, port=str(elsewhere.port))
+    )
+    assert read_rows(source_of(nameless, query=SECURED)) == YES
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert read_rows(source_of(elsewhere.uri, query=SECURED)) == YES
+    load(elsewhere, pa.table({"i": [1]}))
+    call = Cancellable(lambda: read_table(source_of(elsewhere.uri, query="SELECT pg_sleep(600)::text")))
+    wait_until(lambda: any("pg_sleep" in text for text in running(here(elsewhere))))
+    assert call.cancel() < 0.5
+    assert running(here(elsewhere)) == []
+
+
+def test_another_name_is_refused(elsewhere: PostgresDatabase, certificate: Path) -> None:
+    """Although the authority is known: both names are said."""
+    uri = elsewhere.uri_with(sslrootcert=str(certificate), host="other.example", hostaddr=elsewhere.host)
+    said = r'TLS: server certificate for .* does not match host name "other.example" \(use that name'
+    with pytest.raises(SourceError, match=said) as caught:
+        read_table(source_of(uri, query=SECURED))
+    assert "\n" not in str(caught.value)
+
+
+def test_who_says_so_goes_without(elsewhere: PostgresDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the address or PGSSLMODE; on this machine nobody has to."""
+    for mode, secured in (("require", YES), ("prefer", YES), ("disable", NO)):
+        assert read_rows(source_of(elsewhere.uri_with(sslmode=mode), query=SECURED)) == secured
+    assert read_rows(source_of(here(elsewhere).uri, query=SECURED)) == YES
+    monkeypatch.setenv("PGSSLMODE", "require")
+    assert read_rows(source_of(elsewhere.uri, query=SECURED)) == YES
+
+
+def test_a_server_without_tls_is_refused(elsewhere: PostgresDatabase, server: PostgresServer) -> None:
+    """Nothing goes over the network in clear unless somebody has said so."""
+    _switch(server, tls="off")
+    try:
+        for uri in (elsewhere.uri, elsewhere.uri_with(sslmode="require")):
+            with pytest.raises(
+                SourceError, match=r"TLS: the server does not offer it \(\?sslmode=disable goes without"
+            ):
+                read_table(source_of(uri, query=SECURED))
+        with pytest.raises(SinkError, match="TLS: the server does not offer it"):
+            load(elsewhere, pa.table({"i": [1]}))
+        for uri in (elsewhere.uri_with(sslmode="disable"), elsewhere.uri_with(sslmode="prefer"), here(elsewhere).uri):
+            assert read_rows(source_of(uri, query=SECURED)) == NO
+    finally:
+        _switch(server, tls="on")
+
+
+def here(database: PostgresDatabase) -> PostgresDatabase:
+    """The same, by the loopback."""
+    return dataclasses.replace(database, host="127.0.0.1")
+
+
+def _switch(server: PostgresServer, *, tls: str) -> None:
+    server.maintenance.execute(f"ALTER SYSTEM SET ssl = {tls}")
+    server.maintenance.execute("SELECT pg_reload_conf()")
+    wait_until(lambda: server.maintenance.execute("SHOW ssl") == [(tls,)])
