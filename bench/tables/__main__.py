@@ -12,10 +12,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench import machine
 from bench.tables.delivered import clear, delivered
 from bench.tables.measure import Measured, measured
-from bench.tables.movers import Job, available
+from bench.tables.movers import Job, available, versions
+from bench.tables.page import facts_with, update_page
 from bench.tables.report import table_of
 from bench.tables.systems import TABLE, lineitem, loaded, object_store
 
@@ -36,8 +36,12 @@ def main() -> int:
                 with loaded(kind, table, folder) as place:
                     for job in _jobs(place, options, folder):
                         results += _measured(job, table.rows, options, folder, store)
-    (RESULTS / "tables.json").write_text(json.dumps({"machine": machine.facts(), "results": results}, indent=1))
+    facts = facts_with(["penstock", "pyarrow"], versions({result["mover"] for result in results}))
+    (RESULTS / "tables.json").write_text(json.dumps({"machine": facts, "results": results}, indent=1))
     print(table_of(results))
+    if options.update_page:
+        how = f"medians of {options.rounds} runs, and the most memory of any"
+        update_page("tables", table_of(results), module="bench.tables", facts=facts, how=how)
     return int(any(result["failed"] for result in results if result["mover"] == "penstock"))
 
 
@@ -53,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rounds", type=int, default=3, help="runs of each, of which the median counts; default: %(default)s"
     )
+    parser.add_argument("--update-page", action="store_true", help="put the table into docs/performance.md")
     return parser
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +13,7 @@ from urllib.parse import urlsplit
 
 from bench.tables.systems import TABLE, Place
 
-__all__ = ["MOVERS", "Job", "Mover", "available"]
+__all__ = ["MOVERS", "Job", "Mover", "available", "versions"]
 
 PEERS = Path(".venvs/peers/bin")
 SCRIPTS = Path(__file__).parent / "peers"
@@ -120,3 +122,18 @@ MOVERS = (
 def available(job: Job) -> list[tuple[Mover, list[str]]]:
     """Return who can do ``job``, and how."""
     return [(mover, command) for mover in MOVERS if (command := mover.command(job)) is not None]
+
+
+def versions(names: set[str]) -> dict[str, str]:
+    """Return the versions of the peers among the movers of these ``names``, as their environment tells."""
+    packages = [mover.package for mover in MOVERS if mover.name in names and mover.package]
+    found: dict[str, str] = {}
+    if packages:
+        code = "import importlib.metadata as m, json, sys; print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
+        command = [str(PEERS / "python"), "-c", code, *packages]
+        found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    psql = shutil.which("psql")
+    if psql is not None and "psql COPY" in names:
+        said = subprocess.run([psql, "--version"], check=True, capture_output=True, text=True).stdout
+        found["psql"] = said.split()[2]
+    return found

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.servers import Unavailable
 from tests.servers.s3 import S3Server, run_s3
 
-__all__ = ["TABLE", "Place", "Table", "lineitem", "loaded", "object_store"]
+__all__ = ["TABLE", "Place", "Table", "lineitem", "loaded", "object_store", "started"]
 
 TABLE = "lineitem"
 ROWS_PER_SCALE = 6_001_215
@@ -76,12 +76,17 @@ def loaded(kind: str, table: Table, folder: Path) -> Iterator[Place]:
     import penstock
 
     with ExitStack() as stack:
-        place = _started(kind, stack, folder)
+        place = started(kind, stack, folder)
         penstock.copy(table.path, place.uri, to_table=TABLE, if_exists="overwrite")
         yield place
 
 
-def _started(kind: str, stack: ExitStack, folder: Path) -> Place:
+def started(kind: str, stack: ExitStack, folder: Path) -> Place:
+    """Start an empty system, which ends with ``stack``.
+
+    Raises:
+        Unavailable: it can not be had here.
+    """
     if kind == "postgres":
         from tests.servers.postgres import run_postgres
 
