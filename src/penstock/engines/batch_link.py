@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, final
 
 from penstock.core.channel import ReceiveChannel, SendChannel, channel
@@ -41,10 +41,10 @@ class BatchLink:
         """Rows handed over so far."""
         return self._rows_out
 
-    def feed(self, stream: BatchStream) -> None:
-        """Hand over the schema and every batch of ``stream``. Blocks while the encoder is busy."""
-        self._put(stream.schema)
-        for batch in stream:
+    def feed(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+        """Hand over the schema and every batch. Blocks while the encoder is busy."""
+        self._put(schema)
+        for batch in batches:
             self._bytes_in += batch.nbytes
             self._put(batch)
 

@@ -14,6 +14,7 @@ from penstock.engines.parts import stages as in_parts
 from penstock.engines.parts.link import PartsLink
 from penstock.engines.rate import LimitedBatches, LimitedReader, RateLimit
 from penstock.engines.stages import Stage, StageStatus
+from penstock.engines.widest import narrow_enough
 from penstock.errors import SinkError
 from penstock.flow.contracts import ByteReader, ByteWriter, PartsSink, Receipt, Sink, TableSink
 from penstock.flow.plan import Plan
@@ -128,7 +129,8 @@ class Chain:
 
     def _read_batches(self, out: BatchLink) -> None:
         with self._plan.source.open_batches() as stream:
-            out.feed(stream)
+            most_bytes, where = self._plan.memory.max_memory, self._plan.source.display_name
+            out.feed(stream.schema, narrow_enough(stream, most_bytes, where=where))
 
     def _encode(self, batches: BatchLink, out: ByteLink) -> None:
         assert self._plan.encoder is not None

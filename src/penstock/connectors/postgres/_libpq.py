@@ -114,6 +114,7 @@ class Connection:
         self._pgconn = opened
         self._waker = waker
         self._is_busy = False
+        self._is_uploading = False
 
     def execute(self, statements: str) -> pq.abc.PGresult:
         """Run statements separated by semicolons; return the result of the last."""
@@ -171,13 +172,15 @@ class Connection:
         """
         self._send(self._pgconn.send_query, statement.encode())
         self._start_copy(self._libpq.ExecStatus.COPY_IN)
+        self._is_uploading = True
         return CopyIn(self)
 
     def close(self) -> None:
         """Stop what still runs on the server, then close. Waits for the server a few seconds at most."""
         try:
             if self._is_busy and self._pgconn.status == self._libpq.ConnStatus.OK:
-                _libpq_stopping.stop(self._pgconn)
+                seconds = _libpq_stopping.UPLOAD_SECONDS if self._is_uploading else _libpq_stopping.QUERY_SECONDS
+                _libpq_stopping.stop(self._pgconn, seconds)
         finally:
             self._pgconn.finish()
 
@@ -210,7 +213,7 @@ class Connection:
         while (result := self._next_result()) is not None:
             error = error or self._error_in(result)
             last = result
-        self._is_busy = False
+        self._is_busy = self._is_uploading = False
         if error is not None or last is None:
             raise error or LostConnection("the server gave no result")
         return last

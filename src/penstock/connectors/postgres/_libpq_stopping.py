@@ -14,22 +14,26 @@ from penstock._extras import need
 if TYPE_CHECKING:
     from psycopg import pq
 
-__all__ = ["stop"]
+__all__ = ["QUERY_SECONDS", "UPLOAD_SECONDS", "stop"]
 
-_CANCEL_SECONDS = 5.0
+QUERY_SECONDS = 5.0
+"""How long to wait for a query to end: one that sends nothing goes on at the server when the connection is just closed."""
+UPLOAD_SECONDS = 0.2
+"""How long to wait for a COPY of ours to end: the server waits for our data, so closing the connection ends it as well."""
+
 _CANCEL_AGAIN_SECONDS = 0.5
 _READ = select.POLLIN
 _WRITE = select.POLLOUT
 
 
-def stop(pgconn: pq.abc.PGconn) -> None:
-    """Ask the server to stop until it says that it has, for a few seconds at most."""
-    deadline = monotonic() + _CANCEL_SECONDS
+def stop(pgconn: pq.abc.PGconn, seconds: float) -> None:
+    """Ask the server to stop until it says that it has, for so many seconds at most."""
+    deadline = monotonic() + seconds
     foreign_error = _psycopg().Error
     try:
         while monotonic() < deadline:  # once may not do: a cancel can arrive before the query
             _request_cancel(pgconn, deadline)
-            if _is_idle_within(pgconn, _CANCEL_AGAIN_SECONDS):
+            if _is_idle_within(pgconn, min(_CANCEL_AGAIN_SECONDS, seconds)):
                 return
     except foreign_error:
         return  # the connection broke, and with it ends the query
