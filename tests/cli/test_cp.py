@@ -124,7 +124,6 @@ def test_progress_as_json_is_json_to_the_last_line(shop: Penstock) -> None:
     assert event["error"]["type"] == "SourceError"
 
 
-@pytest.mark.slow  # what is mapped of libarrow counts too, and depends on what else runs; it needs a machine of its own
 def test_memory_stays_flat(shop: Penstock) -> None:
     """Ten times the rows need no more than a twentieth more memory."""
     counting = "with recursive n(i) as (select 1 union all select i + 1 from n limit {}) select i, hex(i) from n"

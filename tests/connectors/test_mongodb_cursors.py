@@ -174,8 +174,7 @@ def test_a_cursor_that_is_lost_is_an_error(mongo_double: MongoDouble, endless: s
     [
         ({"errorCode": 43}, "the server has forgotten the cursor", True),
         ({"errorCode": 13}, "grant the role 'read'", False),
-        # Once in three full runs the double kept the cursor of this one: not understood yet, so not in every run.
-        pytest.param({"errorCode": 11600}, "the server is shutting down", True, marks=pytest.mark.slow),
+        ({"errorCode": 11600}, "the server is shutting down", True),
         ({"closeConnection": True}, "the connection was lost", True),
     ],
     ids=str,
