@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from time import monotonic
+from time import thread_time
 from types import CoroutineType, FrameType, ModuleType
 from typing import Any
 
@@ -36,7 +36,7 @@ from penstock.leaks._looking.stack import call_site
 __all__ = ["Holding", "Search"]
 
 _MOST_OBJECTS = 3000  # what more than these refer to is alive and well known
-_LONGEST_SECONDS = 1.0
+_LONGEST_SECONDS = 1.0  # of this thread's own: a verdict must not hang on what else the machine does
 _MOST_HOLDERS = 3
 _FROZEN_BY_PYTHON = 2000  # some hundreds, in 3.12; whoever freezes a program freezes tens of thousands
 _OWN_PACKAGE = "penstock.leaks"
@@ -92,9 +92,9 @@ class Search:
         self._layer = self._fresh(things)
         self._modules = {id(vars(each)): name for name, each in list(sys.modules.items()) if is_a(each, ModuleType)}
         self._registries = {id(registry) for registry in _registries()}
-        until = monotonic() + _LONGEST_SECONDS
+        until = thread_time() + _LONGEST_SECONDS
         while self._layer:
-            if len(self._objects) > _MOST_OBJECTS or monotonic() > until:
+            if len(self._objects) > _MOST_OBJECTS or thread_time() > until:
                 self._complete = False
                 break
             self._step()
