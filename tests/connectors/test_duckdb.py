@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from penstock.connectors.duckdb._cache import BlockCache
+from penstock.connectors.duckdb._connection import Database, Settings
 from penstock.core.cancel import CancelScope, fail_after
 from penstock.errors import ConfigurationError, DeadlineExceeded, SourceError
 from penstock.flow.contracts import Describable
@@ -399,3 +402,38 @@ def test_a_cancel_between_batches_ends_it() -> None:
                 scope.cancel()
     assert scope.cancelled_caught
     assert sum(seen) == 2048
+
+
+def test_what_has_been_read_is_let_go_of(uri: str) -> None:
+    """DuckDB caches every block it reads: now and then it is made to forget, and its limit is what it was."""
+    fill(uri, "CREATE TABLE t AS SELECT hash(i) AS a, hash(-i) AS b FROM range(2000000) AS r(i)")
+    settings = Settings(memory_bytes=256 << 20, threads=1, result_bytes=1 << 20)
+    path = Path(uri.removeprefix("duckdb:///"))
+    with Database.opened(path, settings, read_only=True, where="here", error=SourceError) as database:
+        database.rows("SELECT sum(a), sum(b) FROM t")
+        filled = cached_bytes(database)
+        assert filled > 24 << 20, "nothing was cached: the test shows nothing"
+        cache = BlockCache(database, settings)
+        cache.has_read(63 << 20)
+        assert cached_bytes(database) == filled, "rows this wide are not to be read anew"
+        cache = BlockCache(database, settings)
+        for _ in range(64):
+            cache.has_read(1 << 20)
+        assert cached_bytes(database) <= 16 << 20
+        assert database.rows("SELECT current_setting('memory_limit')") == [("256.0 MiB",)]
+
+
+def cached_bytes(database: Database) -> int:
+    """What DuckDB holds of files."""
+    [(held,)] = database.rows("SELECT memory_usage_bytes FROM duckdb_memory() WHERE tag = 'BASE_TABLE'")
+    return int(held)
+
+
+@pytest.mark.parametrize("memory_limit", ["64MiB", "1GiB"])
+def test_a_table_is_read_whole_while_the_cache_is_emptied(uri: str, memory_limit: str) -> None:
+    """All rows come, whatever the limit."""
+    fill(uri, "CREATE TABLE t AS SELECT i, hash(i) AS a, hash(-i) AS b FROM range(6000000) AS r(i)")
+    source = source_of(uri, table="t", options={"memory_limit": memory_limit})
+    with source.open_batches() as stream:
+        found = [pc.sum(batch.column("i")).as_py() for batch in stream]
+    assert sum(found) == 6_000_000 * 5_999_999 // 2

@@ -19,6 +19,7 @@ from penstock._extras import need
 from penstock.connectors._batches import Batches
 from penstock.connectors._requests import SinkRequest, SourceRequest
 from penstock.connectors._sql import select_statement
+from penstock.connectors.duckdb._cache import BlockCache
 from penstock.connectors.duckdb._connection import OPTIONS, Database, database_path, settings_of
 from penstock.connectors.duckdb._load import LOAD_TABLE
 from penstock.connectors.duckdb._sink import DuckdbSink
@@ -155,8 +156,11 @@ class DuckdbSource:
         arrow = need("pyarrow", extra="arrow", why="hold tables")
         waiting: list[pa.RecordBatch] = []
         size = 0
+        cache = None if self._table is None else BlockCache(database, self._settings)
         while (batch := _next(database, reader)) is not None:
             named = arrow.RecordBatch.from_arrays(batch.columns, schema=schema)
+            if cache is not None:
+                cache.has_read(named.nbytes)
             if size + named.nbytes > self._batch_bytes and waiting:
                 yield arrow.concat_batches(waiting)
                 waiting, size = [], 0

@@ -163,6 +163,16 @@ class Database:
             found: list[tuple[Any, ...]] = connection.execute(query, parameters or []).fetchall()
         return found
 
+    def shrink(self, memory_bytes: int, *, back_to: int) -> None:
+        """Have DuckDB let go of what it holds beyond ``memory_bytes`` and does not need; takes some milliseconds."""
+        # Beside the query that is being read, which its own connection could not run another statement under.
+        with closing(self._connection.cursor()) as beside:
+            try:
+                beside.execute(f"SET memory_limit = '{memory_bytes}B'")
+            except duckdb_module().Error:
+                return  # it needs more than that at the moment, and its limit is as it was
+            beside.execute(f"SET memory_limit = '{back_to}B'")
+
     def roll_back(self) -> None:
         """End the transaction, whatever state it is in; also under a cancelled scope."""
         try:

@@ -1,0 +1,42 @@
+"""Keep DuckDB from holding on to all that it has read.
+
+It caches every block of the database file until ``memory_limit`` is full, although a copy reads each once: the larger the
+table, the more memory, up to the limit. It has no setting against that, but whoever lowers the limit makes it let go.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+from penstock.connectors.duckdb._connection import Database, Settings
+
+__all__ = ["BlockCache"]
+
+_EVERY_BYTES = 64 << 20  # of rows; DuckDB stores them in a fraction of that, and letting go takes some milliseconds
+_LEAST_KEPT_BYTES = 16 << 20
+_ROOM = 4  # how many batches of each thread must fit into what is kept; a scan needs two
+
+
+@final
+class BlockCache:
+    """What DuckDB has cached while one table is read from beginning to end.
+
+    Not for queries: those may need all their memory at the very moment the limit is low.
+    """
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
+        self._since_trimmed = 0
+        self._widest_batch = 0
+
+    def has_read(self, batch_bytes: int) -> None:
+        """Count a batch as DuckDB gave it; every now and then, have the cache emptied. Wide rows keep what they need."""
+        self._since_trimmed += batch_bytes
+        self._widest_batch = max(self._widest_batch, batch_bytes)
+        if self._since_trimmed < _EVERY_BYTES:
+            return
+        self._since_trimmed = 0
+        kept = max(_LEAST_KEPT_BYTES, self._widest_batch * self._settings.threads * _ROOM)
+        if kept <= self._settings.memory_bytes // 2:
+            self._database.shrink(kept, back_to=self._settings.memory_bytes)
