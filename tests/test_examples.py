@@ -32,6 +32,7 @@ KEY_LINES = {
     "08_three_services_one_deadline": ["2 done, 0 failed, 1 pending", "cancelled: ['reviews']", "threads left: 0"],
     "09_a_large_array_released": ["used 40,000,000 of them", "the array is gone"],
     "10_rows_from_a_loop": ["row 150001: 'celsius' is 'warm'", "1,000 rows of 10 pages; connections: 1"],
+    "11_rows_on_their_way": ["1,000 paid orders", "in map(with_name), row 1,500", "appeared: False", "threads left: 0"],
 }
 
 #: The one example whose output is data, so that it talks on standard error.

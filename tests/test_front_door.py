@@ -31,6 +31,8 @@ size: int = handle.result()
 
 scope: penstock.CancelScope = penstock.move_on_after(1)
 report: penstock.Report = penstock.copy("a.csv", "b.csv")
+flow: penstock.Flow = penstock.read("a.csv").filter(lambda row: row["a"]).map(lambda row: {"b": row["a"]}, workers=2)
+written: penstock.Report = flow.batched(10).write("b.parquet")
 """
 
 

@@ -66,6 +66,7 @@ if TYPE_CHECKING:  # what type checkers see of the lazy names; tests/test_front_
         WouldBlock as WouldBlock,
         WouldDeadlock as WouldDeadlock,
     )
+    from penstock.flows import Flow as Flow, read as read
     from penstock.report import Report as Report
 
 __version__ = "0.1.0"
@@ -84,6 +85,7 @@ _HOME = {
     "ConsumerHandle": "core.pipe",
     "DeadlineExceeded": "errors",
     "EndOfChannel": "errors",
+    "Flow": "flows",
     "ForkedError": "errors",
     "LeakError": "errors",
     "Gathered": "core.gather",
@@ -117,6 +119,7 @@ _HOME = {
     "pipe": "core.pipe",
     "plan": "api",
     "preview": "api",
+    "read": "flows",
     "reading_from": "core.pipe",
     "select": "core.channel",
     "sleep": "core.cancel",

@@ -22,8 +22,9 @@ from penstock.flow.plan import Plan, make_plan
 from penstock.flow.units import parse_duration, parse_rate, parse_size
 from penstock.progress import showing
 from penstock.report import Report
+from penstock.steps import Step, SteppedSource
 
-__all__ = ["CopyOptions", "copy", "plan", "preview", "run"]
+__all__ = ["CopyOptions", "copy", "plan", "preview", "run", "shown"]
 
 
 def copy(
@@ -139,6 +140,8 @@ def plan(
     destination: Address | Sink | TableSink,
     options: CopyOptions | None = None,
     /,
+    *,
+    steps: Sequence[Step] = (),
     **keywords: Any,
 ) -> Plan:
     """Decide what :func:`copy` would do, and touch nothing. ``print(plan(...))`` shows it.
@@ -147,6 +150,7 @@ def plan(
         source: as of :func:`copy`.
         destination: as of :func:`copy`.
         options: what else was asked for; None to give it as keywords.
+        steps: what is done with the rows in between; see :mod:`penstock.flows`.
         keywords: those of :func:`copy`, but for ``progress``.
 
     Raises:
@@ -156,6 +160,8 @@ def plan(
     memory = _split(options)
     losses = Losses()
     opened = _opened(source, options, memory, losses)
+    if steps:
+        opened = SteppedSource(opened, steps, _source_request(shown(source), options, memory, losses))
     target = target_of(destination, opened, options, memory)
     return make_plan(
         opened,
@@ -185,6 +191,13 @@ def _split(options: CopyOptions) -> MemorySplit:
     part_size = None if options.part_size is None else parse_size(options.part_size, name="part_size")
     max_memory = parse_size(options.max_memory, name="max_memory")
     return split_memory(max_memory, part_size=part_size, concurrency=options.concurrency)
+
+
+def shown(source: Address | Source | Data) -> str:
+    """Return what messages call a source; of an address, without secrets."""
+    if isinstance(source, (str, os.PathLike)):
+        return connectors.redact(os.fspath(source))
+    return source.display_name if isinstance(source, Source) else name_of(source)
 
 
 def _opened(source: Address | Source | Data, options: CopyOptions, memory: MemorySplit, losses: Losses) -> Source:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from penstock.connectors._requests import SourceRequest
     from penstock.flow.contracts import BatchStream, ByteReader, Source
 
-__all__ = ["ArrowStream", "Data", "EncodedSource", "IterableSource", "name_of", "source_from"]
+__all__ = ["ArrowStream", "Data", "EncodedSource", "IterableSource", "name_of", "rows_to_batches", "source_from"]
 
 _CHUNK_BYTES = 256 << 10
 _NOTHING = object()
@@ -102,6 +102,28 @@ def source_from(value: Any, request: SourceRequest) -> Source:
             "(dicts, or tuples with columns=), bytes with source_format=, or Arrow data"
         )
     return IterableSource(request, value)
+
+
+def rows_to_batches(
+    rows: Iterator[object], request: SourceRequest, *, where: str, names: Sequence[str] | None = None
+) -> RowBatches:
+    """Make Arrow batches of rows; the first one at once, which says what the columns are.
+
+    Args:
+        rows: iterated in the calling thread.
+        request: its limits count.
+        where: what messages call the rows.
+        names: of the columns; None to find them in the first rows.
+    """
+    return RowBatches(
+        rows,
+        names=names,
+        where=where,
+        batch_bytes=request.batch_bytes,
+        max_row_bytes=request.max_row_bytes,
+        on_type_loss=request.on_type_loss,
+        losses=request.losses,
+    )
 
 
 class _Held:
@@ -178,15 +200,7 @@ class IterableSource:
             raise ConfigurationError(
                 f"{self.display_name}: it gives {type(first).__name__}; say what bytes mean: source_format='csv'"
             )
-        return RowBatches(
-            rows,
-            names=self._request.columns,
-            where=self.display_name,
-            batch_bytes=self._request.batch_bytes,
-            max_row_bytes=self._request.max_row_bytes,
-            on_type_loss=self._request.on_type_loss,
-            losses=self._request.losses,
-        )
+        return rows_to_batches(rows, self._request, where=self.display_name, names=self._request.columns)
 
     def describe(self, format_name: str | None) -> Description:
         """Say what can be said without using anything up: all of a table or list, little of a generator."""
