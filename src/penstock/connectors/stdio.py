@@ -13,13 +13,13 @@ from penstock.connectors._requests import SinkRequest, SourceRequest
 from penstock.connectors._stored import StoredSource
 from penstock.errors import SinkError, SourceError
 from penstock.flow.contracts import Receipt
+from penstock.flow.streams import as_it_comes
 
 if TYPE_CHECKING:
     from penstock.flow.contracts import ByteReader
 
 __all__ = ["StandardOutput", "sink", "source"]
 
-_CHUNK_BYTES = 256 << 10
 _INPUT = "standard input"
 _OUTPUT = "standard output"
 
@@ -85,7 +85,7 @@ class StandardOutput:
         """
         written = 0
         with self._writing() as out:
-            while chunk := stream.read(_CHUNK_BYTES):
+            for chunk in as_it_comes(stream):
                 try:
                     out.write(chunk)
                 except BrokenPipeError as exc:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 from penstock._extras import need
 from penstock.errors import ConfigurationError, SourceError
+from penstock.flow.streams import as_it_comes
 from penstock.flow.suggest import did_you_mean
 from penstock.formats._arrow import pyarrow
 from penstock.formats._lent import LentStream
@@ -79,7 +80,7 @@ def compress(stream: ByteReader, out: ByteWriter, name: str) -> int:
     known, level = split_compression(name)
     compressor = _COMPRESSIONS[known].make(level)
     total = 0
-    while chunk := stream.read(_CHUNK_BYTES):
+    for chunk in as_it_comes(stream, _CHUNK_BYTES):
         total += len(chunk)
         if packed := compressor.compress(chunk):
             out.write(packed)

@@ -25,13 +25,13 @@ from penstock.connectors.files._reading import has_wildcards, is_regular, matchi
 from penstock.core.cancel import check_cancelled, sleep
 from penstock.errors import AlreadyExists, ConfigurationError, SinkError
 from penstock.flow.contracts import Receipt
+from penstock.flow.streams import as_it_comes
 
 if TYPE_CHECKING:
     from penstock.flow.contracts import ByteReader
 
 __all__ = ["FileSink", "sink", "source"]
 
-_CHUNK_BYTES = 1 << 20
 _LONGEST_NAME_BYTES = 255
 _FIFO_RETRY_SECONDS = 0.02
 _TEMPORARY_SUFFIX = ".penstock-part"
@@ -157,7 +157,7 @@ class FileSink:
 
     def _fill(self, descriptor: int, stream: ByteReader) -> int:
         written = 0
-        while chunk := stream.read(_CHUNK_BYTES):
+        for chunk in as_it_comes(stream):
             rest = memoryview(chunk)
             written += len(rest)
             while rest:
@@ -197,7 +197,7 @@ class FileSink:
         try:
             written = 0
             with writing_descriptor(descriptor) as out:
-                while chunk := stream.read(_CHUNK_BYTES):
+                for chunk in as_it_comes(stream):
                     with self._as_sink_error():
                         out.write(chunk)
                     written += len(chunk)
