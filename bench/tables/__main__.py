@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -19,7 +19,8 @@ from bench.tables.page import facts_with, update_page
 from bench.tables.plans import Plan, asked_for
 from bench.tables.report import bars, memory_table, tables
 from bench.tables.runs import Contender, NotRun, contenders, in_turns
-from bench.tables.systems import TABLE, Place, lineitem, loaded, object_store, repeated
+from bench.tables.systems import TABLE, Place, Table, lineitem, loaded, object_store, repeated
+from tests.servers import Unavailable
 
 RESULTS = Path("bench/results")
 FIGURES = RESULTS / "tables.json"
@@ -65,6 +66,7 @@ class _Bench:
         self._began = perf_counter()
         self._results: dict[str, list[Json]] = {part: [] for part in plan.parts}
         self._absent: dict[str, set[NotRun]] = {part: set() for part in plan.parts}
+        self._made: set[tuple[str, str]] = set()
         self._environment: dict[str, str] = {}
 
     def measure(self) -> None:
@@ -76,42 +78,53 @@ class _Bench:
                 self._environment = stack.enter_context(object_store()).environment
             table = lineitem(self._plan.rows["fast"], RESULTS)
             for kind in self._plan.sources:
-                self._tell(f"loading {kind}")
-                with loaded(kind, table, Path(name)) as place:
-                    for part, cell in self._cells(place, Path(name)):
-                        self._results[part] += in_turns(cell)
-                        self._save()
+                try:
+                    self._measure_source(kind, table, Path(name))
+                except Unavailable as exc:
+                    self._tell(f"{kind} is left out: {exc}")
         self._tell("all is measured")
+
+    def _measure_source(self, kind: str, table: Table, folder: Path) -> None:
+        self._tell(f"loading {kind}")
+        with loaded(kind, table, folder) as place:
+            for part, cell in self._cells(place, folder):
+                self._results[part] += in_turns(cell)
+                self._save()
 
     def _cells(self, place: Place, folder: Path) -> Iterator[tuple[str, list[Contender]]]:
         """Give, for each part that was asked for, who runs in turns."""
-        tables = {pace: TABLE if pace == "fast" else f"{TABLE}_{pace}" for pace in PACES}
-        for pace, table in tables.items():
-            if table != TABLE:
-                repeated(place, table, self._plan.rows[pace])
         for sink in ("file", "s3"):
-            for kind in self._plan.formats if sink in self._plan.parts else ():
-                jobs = {
-                    pace: self._job(place, folder, kind, sink, table, self._plan.rows[pace])
-                    for pace, table in tables.items()
-                }
-                yield sink, list(contenders(jobs, self._plan, self._absent[sink]))
+            if sink in self._plan.parts:
+                tables = {pace: self._table(place, self._plan.rows_of(pace, sink)) for pace in PACES}
+                for kind in self._plan.formats:
+                    jobs = {pace: self._job(place, folder, kind, sink, table) for pace, table in tables.items()}
+                    yield sink, list(contenders(jobs, self._plan, self._absent[sink]))
         if "memory" in self._plan.parts:
             yield from self._by_size(place, folder)
 
     def _by_size(self, place: Place, folder: Path) -> Iterator[tuple[str, list[Contender]]]:
         """Give Penstock, and psql, at a table and at one several times as large."""
-        for rows in (self._plan.memory_rows, self._plan.memory_rows * self._plan.factor):
-            table = f"{TABLE}_{rows}"
-            repeated(place, table, rows)
-            for kind in self._plan.formats:
-                job = self._job(place, folder, kind, "file", table, rows)
-                given = contenders(dict.fromkeys(PACES, job), self._plan, self._absent["memory"])
-                yield "memory", [each for each in given if each.mover.name in {"penstock", "psql COPY"}]
+        plan = replace(self._plan, only=("penstock", "psql"), enough_seconds=self._plan.memory_enough_seconds)
+        for rows in (plan.memory_rows, plan.memory_rows * plan.factor):
+            table = self._table(place, rows)
+            for kind in plan.formats:
+                job = self._job(place, folder, kind, "file", table)
+                yield "memory", list(contenders(dict.fromkeys(PACES, job), plan, self._absent["memory"]))
 
-    def _job(self, place: Place, folder: Path, kind: str, sink: str, table: str, rows: int) -> Job:
+    def _table(self, place: Place, rows: int) -> tuple[str, int]:
+        """Return the name of the table with so many rows, and how many: the one that was loaded, or one made of it now."""
+        if rows == self._plan.rows["fast"]:
+            return TABLE, rows
+        name = f"{TABLE}_{rows}"
+        if (place.uri, name) not in self._made:
+            self._tell(f"making {name}")
+            repeated(place, name, rows)
+            self._made.add((place.uri, name))
+        return name, rows
+
+    def _job(self, place: Place, folder: Path, kind: str, sink: str, table: tuple[str, int]) -> Job:
         target = f"s3://bench/{TABLE}.{kind}" if sink == "s3" else str(folder / f"out.{kind}")
-        return Job(place, kind, sink, target, table, rows, str(folder / "scratch"), self._environment)
+        return Job(place, kind, sink, target, *table, str(folder / "scratch"), self._environment)
 
     def _save(self) -> None:
         """Save what there is of each part, besides what there was of others."""
@@ -129,9 +142,13 @@ class _Bench:
 
     def _how(self, part: str) -> str:
         plan = self._plan
-        how = f"medians of {plan.rounds} runs and their most memory, of fewer where they took over {plan.enough_seconds:g} s"
-        peers = f"; of peers over {plan.peers_enough_seconds:g} s, and of one where they have fewer rows"
-        return how if part == "memory" else how + peers
+        words = {
+            "file": f"medians of {plan.rounds} runs and their most memory; of fewer where these took over "
+            f"{plan.enough_seconds:g} s, of peers over {plan.peers_enough_seconds:g} s, and of one where they have fewer rows",
+            "s3": f"medians of {min(plan.rounds, 2)} runs and their most memory, of peers one run",
+            "memory": f"the most of {plan.rounds} runs, of fewer where these took over {plan.memory_enough_seconds:g} s",
+        }
+        return words[part]
 
     def _tell(self, what: str) -> None:
         print(f"[{perf_counter() - self._began:.0f} s] {what}", file=sys.stderr, flush=True)

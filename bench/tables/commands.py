@@ -69,7 +69,7 @@ def _duckdb(job: Job) -> Command:
 
 
 def _written(job: Job, arguments: list[str], environment: dict[str, str]) -> Command:
-    """Return a command whose standard output becomes the file, or is put into the object by boto3."""
+    """Return a command whose standard output becomes the file, or is put into the object by obstore."""
     if job.sink == "file":
         return Command(arguments, environment, to_stdout=True)
     return Command([*_python("upload.py"), job.target, *arguments], environment)

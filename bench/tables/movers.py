@@ -58,7 +58,8 @@ _VERSIONS = "import importlib.metadata as m, json, sys; print(json.dumps({n: m.v
 
 def versions(names: Iterable[str]) -> dict[str, str]:
     """Return the versions of those of these ``names`` that are not Penstock, as they tell themselves."""
-    asked = dict.fromkeys(mover.package for mover in MOVERS if mover.name in set(names) and mover.package)
+    given = set(names)
+    asked = dict.fromkeys(mover.package for mover in MOVERS if mover.name in given and mover.package)
     found = {name: _told_by(name) for name in asked if name in _PROGRAMS}
     packages = [name for name in asked if name not in _PROGRAMS]
     if packages:

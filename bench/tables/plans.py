@@ -21,10 +21,11 @@ class Plan:
 
     Attributes:
         rows: for each pace of a mover, how many rows it is given.
-        rounds: runs of each, of which the median counts; those who are not fast run once.
+        rounds: runs of each, of which the median counts; see also ``rounds_of``.
         enough_seconds: who has taken this long in all is not run again; noise is no matter then.
         peers_enough_seconds: the same for who is neither Penstock nor a database's own tool.
         memory_rows: the smaller number of rows of the comparison by size.
+        memory_enough_seconds: the same as ``enough_seconds``, there.
         factor: how many times that is the larger one.
         patience_seconds: after this a run is killed, and has failed.
         parts: of ``PARTS``.
@@ -37,7 +38,8 @@ class Plan:
     rounds: int
     memory_rows: int
     enough_seconds: float = 15.0
-    peers_enough_seconds: float = 8.0
+    peers_enough_seconds: float = 6.0
+    memory_enough_seconds: float = 6.0
     factor: int = 10
     patience_seconds: float = 120.0
     parts: tuple[str, ...] = PARTS
@@ -49,13 +51,24 @@ class Plan:
         """Return whether it was asked for."""
         return not self.only or mover.name.lower().startswith(self.only)
 
-    def rounds_of(self, mover: Mover) -> int:
-        """Return how often it runs, unless it takes long."""
-        return self.rounds if mover.pace == "fast" else 1
+    def rows_of(self, pace: str, sink: str) -> int:
+        """Return how many rows those of this pace are given; into objects, who is slow has half as many."""
+        return self.rows[pace] // (2 if sink == "s3" and pace != "fast" else 1)
+
+    def rounds_of(self, mover: Mover, sink: str) -> int:
+        """Return how often it runs, unless it takes long; into objects, two for who leads and one for peers."""
+        if mover.pace != "fast":
+            return 1
+        return self.rounds if sink == "file" else min(self.rounds, 2 if _leads(mover) else 1)
 
     def enough_for(self, mover: Mover) -> float:
         """Return the seconds after which it is not run again."""
-        return self.enough_seconds if mover.reference or mover.name == "penstock" else self.peers_enough_seconds
+        return self.enough_seconds if _leads(mover) else self.peers_enough_seconds
+
+
+def _leads(mover: Mover) -> bool:
+    """Return whether the comparison stands and falls with it."""
+    return mover.reference or mover.name == "penstock"
 
 
 PLANS = {

@@ -113,7 +113,8 @@ def contenders(jobs: dict[str, Job], plan: Plan, absent: set[NotRun]) -> Iterato
             absent.add(NotRun(mover.name, str(exc)))
             continue
         if command is not None:
-            yield Contender(mover, job, command, plan.rounds_of(mover), plan.enough_for(mover), plan.patience_seconds)
+            rounds, enough = plan.rounds_of(mover, job.sink), plan.enough_for(mover)
+            yield Contender(mover, job, command, rounds, enough, plan.patience_seconds)
 
 
 def in_turns(given: list[Contender]) -> list[dict[str, Any]]:

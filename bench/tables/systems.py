@@ -148,7 +148,8 @@ def started(kind: str, stack: ExitStack, folder: Path) -> Place:
 
         maria = stack.enter_context(run_mariadb()).new_database()
         [[version]] = maria.execute("select version()")
-        return Place(kind, maria.uri, str(version))
+        number, _, build = str(version).partition("-")
+        return Place(kind, maria.uri, f"{build.partition('-')[0] or 'MySQL'} {number}")
     if kind == "sqlite":
         import sqlite3
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import apitap
 
@@ -15,12 +15,6 @@ if target.startswith("s3://"):
         "access_key_id": os.environ["AWS_ACCESS_KEY_ID"],
         "secret_access_key": os.environ["AWS_SECRET_ACCESS_KEY"],
     }
-    # It makes a folder of the prefix and the table's name.
-    apitap.transfer(
-        uri,
-        f"s3://{urlsplit(target).netloc}?{urlencode(options)}",
-        table=table,
-        dest_table=target[5:].partition("/")[2],
-    )
+    apitap.transfer(uri, f"{target}?{urlencode(options)}", table=table)
 else:
     apitap.read(uri, table=table).to_parquet(target)
