@@ -37,11 +37,11 @@ class Plan:
     rows: dict[str, int]
     rounds: int
     memory_rows: int
-    enough_seconds: float = 15.0
+    enough_seconds: float = 10.0
     peers_enough_seconds: float = 6.0
     memory_enough_seconds: float = 6.0
     factor: int = 10
-    patience_seconds: float = 120.0
+    patience_seconds: float = 300.0
     parts: tuple[str, ...] = PARTS
     sources: tuple[str, ...] = SOURCES
     formats: tuple[str, ...] = FORMATS
