@@ -36,7 +36,7 @@ bench: .venv/.bench  ## how fast, next to what Python (and Go, where found) has
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench.findings
 
-bench-tables: .venv/.bench .venvs/peers .venvs/swift  ## whole tables: rows/s and memory beside psql, ADBC, apitap, dlt, sling, ...
+bench-tables: .venv/.dev .venvs/peers .venvs/swift  ## whole tables: rows/s and memory beside psql, ADBC, apitap, dlt, sling, ...
 	@$(BIN)/python -m bench.tables
 	@$(BIN)/python -m bench.faults
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.tables.movers import PEERS
+from bench.tables.systems import PEERS
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.s3 import S3Server
 
@@ -112,7 +112,9 @@ def _sling(place: _Place, what: str) -> tuple[list[str], dict[str, str]] | None:
 def _dlt(place: _Place, what: str) -> tuple[list[str], dict[str, str]] | None:
     if what != "csv on file" or not (PEERS / "python").exists():
         return None
-    return [str(PEERS / "python"), str(PEER_SCRIPTS / "dlt_.py"), place.uri, "failing", "csv", place.target(what)], {}
+    target = place.target(what)
+    command = [str(PEERS / "python"), str(PEER_SCRIPTS / "dlt_.py"), place.uri, "failing", "csv", target]
+    return [*command, "pyarrow", f"{target}.state"], {}
 
 
 PROGRAMS: dict[str, Callable[[_Place, str], tuple[list[str], dict[str, str]] | None]] = {

@@ -1,6 +1,6 @@
 """One table from a database to a file or an object store: Penstock beside what people use today.
 
-    python -m bench.tables --rows 2000000 --source postgres --format csv ndjson parquet --sink file s3
+    python -m bench.tables --plan full --source postgres --format csv ndjson parquet --part file s3 memory
 
 The table is TPC-H's lineitem. Every mover runs as a process of its own, one after another, each several times; what counts is
 the process as a whole: seconds from start to exit, the most memory its process tree had, and the processor time it took.

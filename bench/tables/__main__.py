@@ -2,130 +2,161 @@
 
 from __future__ import annotations
 
-import argparse
 import json
+import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from statistics import median
+from time import perf_counter
 from typing import Any
 
-from bench.tables.delivered import clear, delivered
-from bench.tables.measure import Measured, measured
-from bench.tables.movers import Job, available, versions
+from bench.tables.jobs import Job
+from bench.tables.movers import PACES, versions
 from bench.tables.page import facts_with, update_page
-from bench.tables.report import table_of
-from bench.tables.systems import TABLE, lineitem, loaded, object_store
+from bench.tables.plans import Plan, asked_for
+from bench.tables.report import bars, memory_table, tables
+from bench.tables.runs import Contender, NotRun, contenders, in_turns
+from bench.tables.systems import TABLE, Place, Table, lineitem, loaded, object_store, repeated
+from tests.servers import Unavailable
 
 RESULTS = Path("bench/results")
-ENOUGH_SECONDS = 15.0  # who takes this long is not run again: noise is no matter then
+FIGURES = RESULTS / "tables.json"
+Json = dict[str, Any]
 
 
 def main() -> int:
-    """Measure what was asked for; print a table, save the figures."""
-    options = _parser().parse_args()
+    """Measure what was asked for; print tables, save the figures. 1 if Penstock failed somewhere."""
+    plan, options = asked_for()
     RESULTS.mkdir(parents=True, exist_ok=True)
-    results: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(prefix="penstock-bench-", dir=_memory()) as name, ExitStack() as stack:
-        folder = Path(name)
-        store = stack.enter_context(object_store()) if "s3" in options.sink else None
-        for rows in options.rows:
-            table = lineitem(rows, RESULTS)
-            for kind in options.source:
-                with loaded(kind, table, folder) as place:
-                    for job in _jobs(place, options, folder):
-                        results += _measured(job, table.rows, options, folder, store)
-    facts = facts_with(["penstock", "pyarrow"], versions({result["mover"] for result in results}))
-    (RESULTS / "tables.json").write_text(json.dumps({"machine": facts, "results": results}, indent=1))
-    print(table_of(results))
-    if options.update_page:
-        how = f"medians of {options.rounds} runs (of one, where that took over {ENOUGH_SECONDS:g} s), and the most memory of any"
-        update_page("tables", table_of(results), module="bench.tables", facts=facts, how=how)
+    if not options.again:
+        _Bench(plan).measure()
+    figures = json.loads(FIGURES.read_text("utf-8"))
+    for place, (text, part) in shown(figures).items():
+        print(f"\n{text}")
+        if options.update_page:
+            update_page(
+                place, text, module="bench.tables", facts=part["machine"], how=part["how"], arguments=part["arguments"]
+            )
+    results = [result for part in figures.values() for result in part["results"]]
     return int(any(result["failed"] for result in results if result["mover"] == "penstock"))
 
 
-def _memory() -> str | None:
-    """Return a folder that is kept in memory, where there is one: it is not the disk that is to be measured."""
-    return "/dev/shm" if Path("/dev/shm").is_dir() else None
+def shown(figures: Json) -> dict[str, tuple[str, Json]]:
+    """Return the text for each place of the page for which there are figures, and the part that they are from."""
+    texts: dict[str, tuple[str, Json]] = {}
+    for part, place in (("file", "tables"), ("s3", "tables-s3")):
+        if part in figures:
+            texts[place] = tables(figures[part]["results"], figures[part]["absent"]), figures[part]
+    if "memory" in figures:
+        texts["tables-memory"] = memory_table(figures["memory"]["results"]), figures["memory"]
+    if "file" in figures:
+        memory = figures.get("memory", {"results": []})
+        texts["tables-bars"] = bars(figures["file"]["results"], memory["results"]), figures["file"]
+    return texts
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.tables", description=f"Move {TABLE}, and measure who does it."
-    )
-    parser.add_argument("--rows", type=int, nargs="+", default=[2_000_000], help="default: %(default)s")
-    parser.add_argument("--source", nargs="+", default=["postgres", "mysql", "sqlite", "duckdb"])
-    parser.add_argument("--format", nargs="+", default=["csv", "ndjson", "parquet"])
-    parser.add_argument("--sink", nargs="+", default=["file", "s3"])
-    parser.add_argument("--only", nargs="+", metavar="MOVER", help="only these movers, by the beginning of their names")
-    parser.add_argument(
-        "--rounds", type=int, default=3, help="runs of each, of which the median counts; default: %(default)s"
-    )
-    parser.add_argument("--update-page", action="store_true", help="put the table into docs/performance.md")
-    return parser
+class _Bench:
+    """Measures all of a plan; what there is so far is saved after every cell, so that nothing is lost."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._began = perf_counter()
+        self._results: dict[str, list[Json]] = {part: [] for part in plan.parts}
+        self._absent: dict[str, set[NotRun]] = {part: set() for part in plan.parts}
+        self._made: set[tuple[str, str]] = set()
+        self._environment: dict[str, str] = {}
+
+    def measure(self) -> None:
+        memory = _memory()
+        os.environ["TMPDIR"] = memory  # it is not the disk that is to be measured
+        tempfile.tempdir = memory
+        with tempfile.TemporaryDirectory(prefix="penstock-bench-") as name, ExitStack() as stack:
+            if "s3" in self._plan.parts:
+                self._environment = stack.enter_context(object_store()).environment
+            table = lineitem(self._plan.rows["fast"], RESULTS)
+            for kind in self._plan.sources:
+                try:
+                    self._measure_source(kind, table, Path(name))
+                except Unavailable as exc:
+                    self._tell(f"{kind} is left out: {exc}")
+        self._tell("all is measured")
+
+    def _measure_source(self, kind: str, table: Table, folder: Path) -> None:
+        self._tell(f"loading {kind}")
+        with loaded(kind, table, folder) as place:
+            for part, cell in self._cells(place, folder):
+                self._results[part] += in_turns(cell)
+                self._save()
+
+    def _cells(self, place: Place, folder: Path) -> Iterator[tuple[str, list[Contender]]]:
+        """Give, for each part that was asked for, who runs in turns."""
+        for sink in ("file", "s3"):
+            if sink in self._plan.parts:
+                tables = {pace: self._table(place, self._plan.rows_of(pace, sink)) for pace in PACES}
+                for kind in self._plan.formats:
+                    jobs = {pace: self._job(place, folder, kind, sink, table) for pace, table in tables.items()}
+                    yield sink, list(contenders(jobs, self._plan, self._absent[sink]))
+        if "memory" in self._plan.parts:
+            yield from self._by_size(place, folder)
+
+    def _by_size(self, place: Place, folder: Path) -> Iterator[tuple[str, list[Contender]]]:
+        """Give Penstock, and psql, at a table and at one several times as large."""
+        plan = replace(self._plan, only=("penstock", "psql"), enough_seconds=self._plan.memory_enough_seconds)
+        for rows in (plan.memory_rows, plan.memory_rows * plan.factor):
+            table = self._table(place, rows)
+            for kind in plan.formats:
+                job = self._job(place, folder, kind, "file", table)
+                yield "memory", list(contenders(dict.fromkeys(PACES, job), plan, self._absent["memory"]))
+
+    def _table(self, place: Place, rows: int) -> tuple[str, int]:
+        """Return the name of the table with so many rows, and how many: the one that was loaded, or one made of it now."""
+        if rows == self._plan.rows["fast"]:
+            return TABLE, rows
+        name = f"{TABLE}_{rows}"
+        if (place.uri, name) not in self._made:
+            self._tell(f"making {name}")
+            repeated(place, name, rows)
+            self._made.add((place.uri, name))
+        return name, rows
+
+    def _job(self, place: Place, folder: Path, kind: str, sink: str, table: tuple[str, int]) -> Job:
+        target = f"s3://bench/{TABLE}.{kind}" if sink == "s3" else str(folder / f"out.{kind}")
+        return Job(place, kind, sink, target, *table, str(folder / "scratch"), self._environment)
+
+    def _save(self) -> None:
+        """Save what there is of each part, besides what there was of others."""
+        figures = json.loads(FIGURES.read_text("utf-8")) if FIGURES.exists() else {}
+        for part, results in self._results.items():
+            if results:
+                figures[part] = {
+                    "machine": facts_with(["penstock", "pyarrow"], versions(result["mover"] for result in results)),
+                    "arguments": sys.argv[1:],
+                    "how": self._how(part),
+                    "results": results,
+                    "absent": [asdict(each) for each in sorted(self._absent[part], key=str)],
+                }
+        FIGURES.write_text(json.dumps(figures, indent=1), "utf-8")
+
+    def _how(self, part: str) -> str:
+        plan = self._plan
+        words = {
+            "file": f"medians of {plan.rounds} runs and their most memory; of fewer where these took over "
+            f"{plan.enough_seconds:g} s, of peers over {plan.peers_enough_seconds:g} s, and of one where they have fewer rows",
+            "s3": f"medians of {min(plan.rounds, 2)} runs and their most memory, of peers one run",
+            "memory": f"the most of {plan.rounds} runs, of fewer where these took over {plan.memory_enough_seconds:g} s",
+        }
+        return words[part]
+
+    def _tell(self, what: str) -> None:
+        print(f"[{perf_counter() - self._began:.0f} s] {what}", file=sys.stderr, flush=True)
 
 
-def _jobs(place: Any, options: argparse.Namespace, folder: Path) -> list[Job]:
-    return [
-        Job(place, kind, sink, f"s3://bench/{TABLE}.{kind}" if sink == "s3" else str(folder / f"out.{kind}"))
-        for kind in options.format
-        for sink in options.sink
-    ]
-
-
-def _measured(job: Job, rows: int, options: argparse.Namespace, folder: Path, store: Any) -> list[dict[str, Any]]:
-    results = []
-    for mover, command in available(job):
-        if options.only and not mover.name.lower().startswith(tuple(word.lower() for word in options.only)):
-            continue
-        environment = {**mover.environment, **(store.environment if store is not None else {})}
-        runs: list[Measured] = []
-        failed = ""
-        for _round in range(options.rounds):
-            clear(job)
-            run = measured(command, environment, Path(job.target) if mover.to_stdout else None, folder / "log")
-            failed = run.said or "it failed without a word" if run.code else ""
-            found = None if failed else delivered(job, store)
-            if found is not None and found != rows:
-                failed = f"it delivered {found} rows of {rows}"
-            if failed:
-                break
-            runs.append(run)
-            if sum(each.seconds for each in runs) > ENOUGH_SECONDS:
-                break
-        results.append(_result(mover.name, job, rows, runs, failed))
-        _tell(results[-1])
-    clear(job)
-    return results
-
-
-def _result(mover: str, job: Job, rows: int, runs: list[Measured], failed: str) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "mover": mover,
-        "source": job.place.kind,
-        "facts": job.place.facts,
-        "format": job.format,
-        "sink": job.sink,
-        "rows": rows,
-        "failed": failed,
-        "runs": [asdict(run) for run in runs],
-    }
-    if runs and not failed:
-        result["rows_per_second"] = rows / median(run.seconds for run in runs)
-        result["peak_bytes"] = max(run.peak_bytes for run in runs)
-        result["cpu_seconds"] = median(run.cpu_seconds for run in runs)
-    return result
-
-
-def _tell(result: dict[str, Any]) -> None:
-    what = f"{result['source']} -> {result['format']} on {result['sink']}, {result['mover']}"
-    if result["failed"]:
-        print(f"{what}: FAILED: {result['failed']}", file=sys.stderr)
-    else:
-        rate, peak = result["rows_per_second"] / 1000, result["peak_bytes"] / 1e6
-        print(f"{what}: {rate:.0f}k rows/s, {peak:.0f} MB, {result['cpu_seconds']:.1f} s CPU", file=sys.stderr)
+def _memory() -> str:
+    """Return a folder that is kept in memory, where there is one."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ import psutil
 __all__ = ["Measured", "measured"]
 
 SAMPLE_SECONDS = 0.02
-SAID_CHARACTERS = 400
+SAID_CHARACTERS = 2000
 
 
 @dataclass(frozen=True)
@@ -40,20 +41,50 @@ class Measured:
     said: str
 
 
-def measured(command: Sequence[str], environment: Mapping[str, str], stdout: Path | None, log: Path) -> Measured:
-    """Run ``command`` to its end; its standard output goes to ``stdout``, or nowhere."""
+def measured(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    stdout: Path | None,
+    log: Path,
+    patience_seconds: float = threading.TIMEOUT_MAX,
+) -> Measured:
+    """Run ``command`` to its end; its standard output goes to ``stdout``, or nowhere.
+
+    After ``patience_seconds`` it is killed, and with it all that it started.
+    """
     with Path(stdout or os.devnull).open("wb") as output, log.open("wb") as errors:
         started = perf_counter()
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env={**os.environ, **environment}
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            env={**os.environ, **environment},
+            start_new_session=True,  # so that all it starts can be killed by the number of its group
         )
+        impatient = threading.Timer(patience_seconds, _end_group, (process.pid,))
         tree = _Tree(process.pid)
-        with tree:
-            _pid, status, usage = os.wait4(process.pid, 0)
-        seconds = perf_counter() - started
+        try:
+            impatient.start()
+            with tree:
+                _pid, status, usage = os.wait4(process.pid, 0)
+                seconds = perf_counter() - started
+        finally:
+            impatient.cancel()
+            _end_group(process.pid)
         process.returncode = os.waitstatus_to_exitcode(status)
     said = log.read_text(encoding="utf-8", errors="replace").strip()[-SAID_CHARACTERS:]
+    if seconds > patience_seconds:
+        said = f"it was killed after {patience_seconds:g} s. {said}"
     return Measured(process.returncode, seconds, usage.ru_utime + usage.ru_stime, tree.peak_bytes, said)
+
+
+def _end_group(group: int) -> None:
+    """Kill a command and what it started: it takes too long, or has left something running, or nobody waits any more."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # nothing is left, as it should be
 
 
 class _Tree:

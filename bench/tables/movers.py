@@ -1,39 +1,21 @@
-"""Who takes part: for each, the command that reads the table and writes one file or object, where there is one."""
+"""Who takes part."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from urllib.parse import urlsplit
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from bench.tables.systems import TABLE, Place
+from bench.tables import commands
+from bench.tables.jobs import Command, Job
+from bench.tables.systems import PEERS
 
-__all__ = ["MOVERS", "Job", "Mover", "available", "versions"]
+__all__ = ["MOVERS", "PACES", "Mover", "versions"]
 
-PEERS = Path(".venvs/peers/bin")
-SCRIPTS = Path(__file__).parent / "peers"
-
-
-@dataclass(frozen=True)
-class Job:
-    """One thing to be done.
-
-    Attributes:
-        place: where from.
-        format: ``"csv"``, ``"ndjson"`` or ``"parquet"``.
-        sink: ``"file"`` or ``"s3"``.
-        target: path of the file, or address of the object.
-    """
-
-    place: Place
-    format: str
-    sink: str
-    target: str
+PACES = ("fast", "slow", "slowest")
 
 
 @dataclass(frozen=True)
@@ -42,98 +24,53 @@ class Mover:
 
     Attributes:
         name: as tables show it.
-        command: returns the command for a job, or None if it cannot do it.
-        package: distribution among the peers whose version is told; ``""`` for none.
-        to_stdout: whether the file is what it writes to standard output.
-        environment: variables it needs.
+        command: returns the command for a job; None where the mover has no business. Raises NotRunError where it has but cannot.
+        package: distribution among the peers whose version is told, or a program that tells its own; ``""`` for none.
+        reference: whether it is what others are compared with, at its database.
+        pace: one of ``PACES``, for each of which there is a number of rows.
     """
 
     name: str
-    command: Callable[[Job], list[str] | None]
+    command: Callable[[Job], Command | None]
     package: str = ""
-    to_stdout: bool = False
-    environment: Mapping[str, str] = field(default_factory=dict)
+    reference: bool = False
+    pace: str = "fast"
 
-
-def _penstock(job: Job) -> list[str]:
-    command = [sys.executable, "-m", "penstock", "cp", job.place.uri, job.target, "--table", TABLE]
-    return [*command, "--format", job.format, "--if-exists", "overwrite", "--quiet"]
-
-
-def _psql(job: Job) -> list[str] | None:
-    program = shutil.which("psql")
-    if program is None or (job.place.kind, job.format, job.sink) != ("postgres", "csv", "file"):
-        return None
-    return [program, job.place.uri, "-c", f"COPY (SELECT * FROM {TABLE}) TO STDOUT (FORMAT csv, HEADER)"]
-
-
-def _script(name: str, kinds: set[str], formats: set[str]) -> Callable[[Job], list[str] | None]:
-    def command(job: Job) -> list[str] | None:
-        python = PEERS / "python"
-        if not python.exists() or job.place.kind not in kinds or job.format not in formats or job.sink != "file":
-            return None
-        return [str(python), str(SCRIPTS / name), job.place.uri, TABLE, job.format, job.target]
-
-    return command
-
-
-def _sling(job: Job) -> list[str] | None:
-    # The binary itself: its Python wrapper starts itself without end.
-    program = next(PEERS.parent.glob("lib/python*/site-packages/sling_linux_amd64/bin/sling-linux-amd64"), None)
-    # For Parquet and for DuckDB it would fetch DuckDB from the network.
-    if program is None or job.sink != "file" or job.format == "parquet" or job.place.kind == "duckdb":
-        return None
-    kind = {"ndjson": "jsonlines"}.get(job.format, job.format)
-    uri, table = job.place.uri, f"{urlsplit(job.place.uri).path[1:]}.{TABLE}"
-    if job.place.kind == "postgres":
-        uri, table = f"{uri}?sslmode=disable", f"public.{TABLE}"
-    elif job.place.kind == "sqlite":
-        uri, table = uri.replace("sqlite:////", "sqlite:///"), f"main.{TABLE}"  # it takes a path for absolute as it is
-    options = f"{{format: {kind}, file_max_bytes: 0}}"
-    target = f"file://{Path(job.target).resolve()}"
-    return [
-        str(program),
-        "run",
-        "--src-conn",
-        uri,
-        "--src-stream",
-        table,
-        "--tgt-object",
-        target,
-        "--tgt-options",
-        options,
-    ]
-
-
-DATABASES = {"postgres", "mysql", "sqlite", "duckdb"}
 
 MOVERS = (
-    Mover("psql COPY", _psql, to_stdout=True),
-    Mover("penstock", _penstock),
-    Mover("ADBC + pyarrow", _script("adbc.py", {"postgres"}, {"parquet"}), "adbc-driver-postgresql"),
-    Mover("ConnectorX", _script("connectorx_.py", {"postgres", "mysql"}, {"csv", "parquet"}), "connectorx"),
-    Mover("apitap", _script("apitap_.py", {"postgres", "mysql"}, {"parquet"}), "apitap"),
-    Mover("dlt, pyarrow", _script("dlt_.py", {"postgres"}, {"csv", "ndjson", "parquet"}), "dlt"),
-    Mover("sling", _sling, "sling-linux-amd64"),
-    Mover("cursor loop", _script("naive.py", DATABASES, {"csv", "ndjson"})),
+    Mover("psql COPY", commands.own_tool("postgres"), "psql", reference=True),
+    Mover("mariadb --batch --quick", commands.own_tool("mysql"), "mariadb", reference=True),
+    Mover("sqlite3 -csv", commands.own_tool("sqlite"), "sqlite3", reference=True),
+    Mover("DuckDB COPY TO", commands.own_tool("duckdb"), "duckdb", reference=True),
+    Mover("penstock", commands.penstock),
+    Mover("ADBC + pyarrow", commands.adbc, "adbc-driver-manager"),
+    Mover("ConnectorX + pyarrow", commands.connectorx, "connectorx"),
+    Mover("apitap", commands.apitap, "apitap"),
+    Mover("dlt, pyarrow", commands.dlt("pyarrow"), "dlt", pace="slow"),
+    Mover("dlt, row by row", commands.dlt("sqlalchemy"), "dlt", pace="slowest"),
+    Mover("sling", commands.sling, "sling-linux-amd64", pace="slow"),
+    Mover("cursor loop", commands.cursor_loop, pace="slow"),
 )
 
-
-def available(job: Job) -> list[tuple[Mover, list[str]]]:
-    """Return who can do ``job``, and how."""
-    return [(mover, command) for mover in MOVERS if (command := mover.command(job)) is not None]
+_PROGRAMS = {"psql": "psql", "mariadb": "mariadb", "sqlite3": "sqlite3"}
+_VERSIONS = "import importlib.metadata as m, json, sys; print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
 
 
-def versions(names: set[str]) -> dict[str, str]:
-    """Return the versions of the peers among the movers of these ``names``, as their environment tells."""
-    packages = [mover.package for mover in MOVERS if mover.name in names and mover.package]
-    found: dict[str, str] = {}
+def versions(names: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those of these ``names`` that are not Penstock, as they tell themselves."""
+    given = set(names)
+    asked = dict.fromkeys(mover.package for mover in MOVERS if mover.name in given and mover.package)
+    found = {name: _told_by(name) for name in asked if name in _PROGRAMS}
+    packages = [name for name in asked if name not in _PROGRAMS]
     if packages:
-        code = "import importlib.metadata as m, json, sys; print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
-        command = [str(PEERS / "python"), "-c", code, *packages]
-        found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    psql = shutil.which("psql")
-    if psql is not None and "psql COPY" in names:
-        said = subprocess.run([psql, "--version"], check=True, capture_output=True, text=True).stdout
-        found["psql"] = said.split()[2]
+        command = [str(PEERS / "python"), "-c", _VERSIONS, *packages]
+        found |= json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return found
+
+
+def _told_by(program: str) -> str:
+    path = shutil.which(program)
+    if path is None:
+        return "not installed"
+    said = subprocess.run([path, "--version"], check=True, capture_output=True, text=True).stdout
+    return re.findall(r"\d+(?:\.\d+)+", said)[-1]  # mariadb tells that of its protocol first

@@ -36,7 +36,15 @@ def fill(page: str, name: str, table: str, command: str, facts: dict[str, object
     return replace_between(page, name, f"{table}\n\n`{command}`, {how}. {machine.sentence(facts)}.")
 
 
-def update_page(name: str, table: str, *, module: str, facts: dict[str, object], how: str) -> None:
+def update_page(
+    name: str,
+    table: str,
+    *,
+    module: str,
+    facts: dict[str, object],
+    how: str,
+    arguments: Sequence[str] | None = None,
+) -> None:
     """Do that to docs/performance.md.
 
     Args:
@@ -45,6 +53,8 @@ def update_page(name: str, table: str, *, module: str, facts: dict[str, object],
         module: that is run by the command.
         facts: of the machine.
         how: what the figures are: ``"medians of 3 runs"``.
+        arguments: of the command that measured, if that was another than the one that is running.
     """
     page = PAGE.read_text("utf-8")
-    PAGE.write_text(fill(page, name, table, command_of(module, sys.argv[1:]), facts, how), "utf-8")
+    command = command_of(module, sys.argv[1:] if arguments is None else arguments)
+    PAGE.write_text(fill(page, name, table, command, facts, how), "utf-8")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from tests.servers import Unavailable
 from tests.servers.s3 import S3Server, run_s3
 
-__all__ = ["TABLE", "Place", "Table", "lineitem", "loaded", "object_store", "started"]
+__all__ = ["PEERS", "TABLE", "Place", "Table", "lineitem", "loaded", "object_store", "repeated", "started"]
 
+PEERS = Path(".venvs/peers/bin")
 TABLE = "lineitem"
 ROWS_PER_SCALE = 6_001_215
 
@@ -50,7 +52,9 @@ def lineitem(rows: int, folder: Path) -> Table:
     if not path.exists():
         made = folder / "tpch"
         scale = f"{rows * 1.002 / ROWS_PER_SCALE:.4f}"
-        program = shutil.which("tpchgen-cli", path=str(Path(sys.executable).parent)) or "tpchgen-cli"
+        program = PEERS / "tpchgen-cli"
+        if not program.exists():
+            raise Unavailable(f"no rows: {program} does not exist; `make .venvs/peers` installs it")
         command = [program, "parquet", "--scale-factor", scale, "--tables", TABLE, "--output-dir", str(made)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _cut(made / f"{TABLE}.parquet", path, rows)
@@ -72,13 +76,59 @@ def _cut(source: Path, target: Path, rows: int) -> None:
 
 @contextmanager
 def loaded(kind: str, table: Table, folder: Path) -> Iterator[Place]:
-    """Start the system and load the table, with Penstock itself."""
+    """Start the system and load the table, with Penstock itself: SQLite, which has neither, gets decimals and dates as text."""
     import penstock
 
     with ExitStack() as stack:
         place = started(kind, stack, folder)
         penstock.copy(table.path, place.uri, to_table=TABLE, if_exists="overwrite")
+        settle(place)
         yield place
+
+
+def repeated(place: Place, name: str, rows: int) -> None:
+    """Have the database itself make a table called ``name``, of as many ``rows`` of lineitem, over and over if need be."""
+    [[whole]] = _execute(place, [f"SELECT count(*) FROM {TABLE}"])
+    times, rest = divmod(rows, whole)
+    statements = [f"CREATE TABLE {name} AS SELECT * FROM {TABLE} LIMIT {rest}"]
+    statements += [f"INSERT INTO {name} SELECT * FROM {TABLE}"] * times
+    _execute(place, statements)
+    settle(place)
+
+
+def settle(place: Place) -> None:
+    """Let PostgreSQL do now what it would else do in the background, or while somebody is first to read the table."""
+    if place.kind == "postgres":
+        _execute(place, ["VACUUM ANALYZE"])
+
+
+def _execute(place: Place, statements: list[str]) -> list[tuple[Any, ...]]:
+    """Execute each in a transaction of its own; return the rows of the last, if it has some."""
+    with closing(_connected(place)) as connection:
+        cursor = connection.cursor()
+        for statement in statements:
+            cursor.execute(statement)
+        return list(cursor.fetchall()) if cursor.description else []
+
+
+def _connected(place: Place) -> Any:
+    if place.kind == "postgres":
+        import psycopg
+
+        return psycopg.connect(place.uri, autocommit=True)
+    if place.kind == "mysql":
+        import pymysql
+
+        parts = urlsplit(place.uri)
+        login = {"host": parts.hostname, "port": parts.port, "user": parts.username, "password": parts.password}
+        return pymysql.connect(**login, database=parts.path[1:], autocommit=True)
+    if place.kind == "sqlite":
+        import sqlite3
+
+        return sqlite3.connect(place.uri.removeprefix("sqlite:///"), isolation_level=None)
+    import duckdb
+
+    return duckdb.connect(place.uri.removeprefix("duckdb:///"))
 
 
 def started(kind: str, stack: ExitStack, folder: Path) -> Place:
@@ -98,7 +148,8 @@ def started(kind: str, stack: ExitStack, folder: Path) -> Place:
 
         maria = stack.enter_context(run_mariadb()).new_database()
         [[version]] = maria.execute("select version()")
-        return Place(kind, maria.uri, str(version))
+        number, _, build = str(version).partition("-")
+        return Place(kind, maria.uri, f"{build.partition('-')[0] or 'MySQL'} {number}")
     if kind == "sqlite":
         import sqlite3
 

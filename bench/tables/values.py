@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.tables.delivered import clear, delivered
+from bench.tables.jobs import Job
 from bench.tables.measure import Measured, measured
-from bench.tables.movers import Job
 from bench.tables.page import facts_with, update_page
 from bench.tables.systems import Place, started
 from penstock.connectors import redact
@@ -144,7 +144,7 @@ def _cell(place: Place, shape: Shape, name: str, folder: Path, rounds: int) -> C
         runs.append(measured(command, {}, None, folder / "log"))
         if runs[-1].code:
             said = f"exit code {runs[-1].code}: {_clean(runs[-1].said, place, folder)}"
-        elif (found := delivered(job, None)) != shape.rows:
+        elif (found := delivered(job)) != shape.rows:
             said = f"it delivered {found} rows of {shape.rows}"
         if said:
             break

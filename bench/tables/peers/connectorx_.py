@@ -1,14 +1,12 @@
-"""ConnectorX, which holds the whole table, and pyarrow's writers. connectorx_.py URI TABLE FORMAT PATH."""
+"""ConnectorX, which holds the whole table, and pyarrow's writers. connectorx_.py URI TABLE FORMAT TARGET."""
 
 import sys
 
 import connectorx
-import pyarrow.csv
-import pyarrow.parquet
+from targets import writer
 
-uri, table, kind, path = sys.argv[1:]
+uri, table, kind, target = sys.argv[1:]
+uri = uri.replace("sqlite:///", "sqlite://", 1)
 result = connectorx.read_sql(uri, f"SELECT * FROM {table}", return_type="arrow")
-if kind == "csv":
-    pyarrow.csv.write_csv(result, path)
-else:
-    pyarrow.parquet.write_table(result, path, compression="zstd")
+with writer(target, kind, result.schema) as file:
+    file.write_table(result)

@@ -1,4 +1,7 @@
-"""The loop people write first: a server-side cursor and a writer of the standard library. naive.py URI TABLE FORMAT PATH."""
+"""The loop people write first: a server-side cursor and a writer of the standard library. naive.py URI TABLE FORMAT TARGET.
+
+An object is written through smart_open.
+"""
 
 import csv
 import json
@@ -7,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
-uri, table, kind, path = sys.argv[1:]
+uri, table, kind, target = sys.argv[1:]
 statement = f"SELECT * FROM {table}"
 
 
@@ -48,9 +51,17 @@ def rows():
                 yield from some
 
 
+def opened():
+    if target.startswith("s3://"):
+        import smart_open
+
+        return smart_open.open(target, "w", encoding="utf-8", newline="")
+    return Path(target).open("w", encoding="utf-8", newline="")
+
+
 given = rows()
 names = next(given)
-with Path(path).open("w", encoding="utf-8", newline="") as file:
+with opened() as file:
     if kind == "csv":
         writer = csv.writer(file)
         writer.writerow(names)

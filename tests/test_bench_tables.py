@@ -1,0 +1,197 @@
+"""The bench of whole tables: that each mover has its command, that results are judged right, that the page stays whole."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from bench.tables import commands
+from bench.tables.__main__ import shown
+from bench.tables.jobs import Command, Job, NotRunError
+from bench.tables.measure import measured
+from bench.tables.movers import MOVERS, Mover
+from bench.tables.page import PAGE, fill
+from bench.tables.plans import FORMATS, PLANS, SOURCES, asked_for
+from bench.tables.report import bars, memory_table, tables
+from bench.tables.runs import Contender, NotRun, contenders, in_turns
+from bench.tables.systems import Place
+
+URIS = {
+    "postgres": "postgresql://user:word@127.0.0.1:1/base",
+    "mysql": "mysql://user:word@127.0.0.1:1/base",
+    "sqlite": "sqlite:////folder/base.db",
+    "duckdb": "duckdb:////folder/base.duckdb",
+}
+STORE = {
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+    "AWS_ACCESS_KEY_ID": "key",
+    "AWS_SECRET_ACCESS_KEY": "word",
+    "AWS_REGION": "here",
+}
+WORK = list(product(SOURCES, FORMATS, ("file", "s3")))
+
+
+def job_of(source: str, kind: str, sink: str, folder: Path) -> Job:
+    target = f"s3://bench/lineitem.{kind}" if sink == "s3" else str(folder / f"out.{kind}")
+    return Job(Place(source, URIS[source], source), kind, sink, target, "lineitem", 2, str(folder / "scratch"), STORE)
+
+
+def result(mover: str, kind: str = "csv", rows: int = 1000, **told: Any) -> dict[str, Any]:
+    given = {"mover": mover, "reference": mover == "psql COPY", "source": "postgres", "facts": "PostgreSQL 18"}
+    given |= {"format": kind, "sink": "file", "rows": rows, "failed": ""}
+    return {**given, "rows_per_second": 1000.0, "peak_bytes": 50e6, "cpu_seconds": 1.0, **told}
+
+
+def told_by(mover: Mover, job: Job) -> Command | str | None:
+    try:
+        return mover.command(job)
+    except NotRunError as exc:
+        return str(exc)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def contender(code: str, folder: Path, name: str = "somebody", **changed: Any) -> Contender:
+    job = job_of("sqlite", "csv", "file", folder)
+    command = Command([sys.executable, "-I", "-c", code], to_stdout=True)
+    mover = Mover(name, lambda job: command)
+    return replace(Contender(mover, job, command, rounds=2, enough_seconds=60, patience_seconds=60), **changed)
+
+
+@pytest.fixture
+def peers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that looks like the environment of the peers, and programs on PATH that look like the databases' own."""
+    programs = tmp_path / "peers" / "bin"
+    programs.mkdir(parents=True)
+    for name in ("python", "psql", "mariadb", "sqlite3"):
+        (programs / name).touch(mode=0o755)
+    sling = tmp_path / "peers" / "lib" / "python3" / "site-packages" / "sling_linux_amd64" / "bin"
+    sling.mkdir(parents=True)
+    (sling / "sling-linux-amd64").touch(mode=0o755)
+    monkeypatch.setattr(commands, "PEERS", programs)
+    monkeypatch.setenv("PATH", str(programs))
+    return programs
+
+
+@pytest.mark.parametrize("mover", MOVERS, ids=lambda mover: mover.name)
+def test_each_mover_has_a_command_or_a_reason(mover: Mover, peers: Path, tmp_path: Path) -> None:
+    """Whatever the work, a mover does it with a program and a script that exist, or says why not; each does something."""
+    told = [told_by(mover, job_of(source, kind, sink, tmp_path)) for source, kind, sink in WORK]
+    assert "" not in told  # a reason without words
+    done = [command for command in told if isinstance(command, Command)]
+    for command in done:
+        assert Path(command.arguments[0]).exists()
+        assert all(Path(part).exists() for part in command.arguments if part.endswith(".py"))
+    assert done
+
+
+@pytest.mark.parametrize(("source", "kind", "sink"), WORK)
+def test_each_cell_has_a_reference_to_be_compared_with(
+    source: str, kind: str, sink: str, peers: Path, tmp_path: Path
+) -> None:
+    """Wherever Penstock runs, exactly one tool of the database writes the CSV of the same table to the same sink."""
+    absent: set[NotRun] = set()
+    csv = job_of(source, "csv", sink, tmp_path)
+    found = list(contenders(dict.fromkeys(("fast", "slow", "slowest"), csv), PLANS["full"], absent))
+    assert [each.mover.reference for each in found].count(True) == 1
+    job = job_of(source, kind, sink, tmp_path)
+    there = contenders(dict.fromkeys(("fast", "slow", "slowest"), job), PLANS["full"], absent)
+    assert "penstock" in [each.mover.name for each in there]
+
+
+def test_without_the_peers_each_says_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is left out in silence because it is not installed."""
+    monkeypatch.setattr(commands, "PEERS", tmp_path)
+    absent: set[NotRun] = set()
+    job = job_of("postgres", "csv", "file", tmp_path)
+    list(contenders(dict.fromkeys(("fast", "slow", "slowest"), job), PLANS["full"], absent))
+    assert {"ADBC + pyarrow", "dlt, pyarrow", "sling", "cursor loop"} <= {each.mover for each in absent}
+
+
+def test_one_that_fails_does_not_end_the_run(tmp_path: Path) -> None:
+    """A mover that ends with an error or delivers too little is a failure with its message; the others are measured."""
+    good = contender("print('a'); print(1); print(2)", tmp_path)
+    broken = contender("import sys; sys.exit('it broke')", tmp_path)
+    short = contender("print('a'); print(1)", tmp_path)
+    first, second, third = in_turns([broken, short, good])
+    assert "it broke" in first["failed"]
+    assert second["failed"] == "it delivered 1 rows of 2"
+    assert third["failed"] == ""
+    assert len(third["runs"]) == 2
+
+
+def test_one_that_does_not_end_is_killed(tmp_path: Path) -> None:
+    """After its patience the bench kills a mover and what it has started, and says so."""
+    note = tmp_path / "note"
+    child = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    run = measured([sys.executable, "-I", "-c", code], {}, None, tmp_path / "log", patience_seconds=5.0)
+    assert run.said.startswith("it was killed after 5 s")
+    assert not is_running(int(note.read_text()))
+
+
+def test_memory_is_that_of_the_whole_tree(tmp_path: Path) -> None:
+    """What a child holds counts, not only what the command itself does."""
+    child = "import time; held = bytearray(b'x') * (200 << 20); time.sleep(0.5)"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    run = measured([sys.executable, "-I", "-c", code], {}, None, tmp_path / "log")
+    assert run.code == 0
+    assert run.peak_bytes > 200 << 20
+
+
+def test_bars_say_what_was_kept_and_what_was_missed() -> None:
+    """Speed is compared with psql's CSV and with row paths, memory with its bound, and growth with 1.05x."""
+    measured = [
+        result("psql COPY"),
+        result("penstock", rows_per_second=950.0),
+        result("sling", rows_per_second=100.0),
+        result("penstock", "ndjson", rows_per_second=400.0, peak_bytes=300e6),
+        result("dlt, row by row", "ndjson", rows_per_second=10.0),
+    ]
+    memory = [result("penstock"), result("penstock", rows=10_000, peak_bytes=60e6)]
+    lines = dict(line.strip("| ").split(" | ", 1) for line in bars(measured, memory).splitlines()[2:])
+    assert lines["CSV, rows/s / psql's CSV"] == "0.95x | >= 0.9x | ok"
+    assert lines["CSV, rows/s / sling"] == "9.5x | >= 10x | **missed**"
+    assert lines["NDJSON, rows/s / psql's CSV"] == "0.40x | >= 0.45x | **missed**"
+    assert lines["NDJSON, peak memory"] == "300 MB | <= 256 MB | **missed**"
+    assert lines["NDJSON, rows/s / dlt, row by row"] == "40.0x | >= 10x | ok"
+    assert lines["memory at ten times the rows, the most of 1 ways (0 keep it)"] == "1.20x | <= 1.05x | **missed**"
+    assert "**missed**" in memory_table(memory)
+
+
+def test_a_failure_is_one_cell_of_its_table() -> None:
+    """A message of many lines with the signs of Markdown and of XML neither breaks the table nor hides what was raised."""
+    said = 'Traceback:\n  File "x"\nOSError: put | object: 411 <Error>\n<Code>Missing</Code></Error>'
+    text = tables([result("psql COPY"), result("apitap", failed=said)])
+    assert "| CSV | apitap | 1,000 | failed: OSError: put / object: 411 | | | |" in text.splitlines()
+
+
+def test_the_page_has_a_place_for_everything_and_filling_it_twice_changes_nothing() -> None:
+    """Each text that the bench shows has its place in docs/performance.md; a second filling leaves the page as it is."""
+    part = {"results": [result("psql COPY"), result("penstock", rows=10)], "absent": [{"mover": "x", "why": "y"}]}
+    facts: dict[str, object] = {"packages": {}}
+    facts |= dict.fromkeys(("date", "python", "cpus", "processor", "platform", "load_average", "go"))
+    page = PAGE.read_text("utf-8")
+    for place, (text, _part) in shown(dict.fromkeys(("file", "s3", "memory"), part)).items():
+        once = fill(page, place, text, "python -m bench.tables", facts, "of 1 run")
+        assert text in once
+        assert fill(once, place, text, "python -m bench.tables", facts, "of 1 run") == once
+
+
+def test_plans_are_whole_and_flags_change_them() -> None:
+    """Each plan has rows for every pace, and what is asked for on the command line takes their place."""
+    assert all(set(plan.rows) == {"fast", "slow", "slowest"} for plan in PLANS.values())
+    plan, options = asked_for(["--plan", "quick", "--source", "duckdb", "--rows", "7", "--only", "Penstock"])
+    assert (plan.sources, plan.rows["fast"], options.update_page) == (("duckdb",), 7, False)
+    assert [mover.name for mover in MOVERS if plan.takes_part(mover)] == ["penstock"]
