@@ -28,10 +28,9 @@ def test_pieces_have_a_largest_size() -> None:
     writer.write(data)
     writer.close()
     for stream in (reader, FailingStream(data)):
-        pieces = []
+        pieces: list[bytes] = []
         try:
-            for piece in as_it_comes(stream, 1000):  # type: ignore[arg-type]
-                pieces.append(piece)
+            pieces.extend(as_it_comes(stream, 1000))  # type: ignore[arg-type]
         except Fails:
             assert stream is not reader
         assert max(map(len, pieces)) == 1000
