@@ -26,7 +26,7 @@ from penstock.connectors.mongodb._pieces import Piece, pieces
 from penstock.connectors.mongodb._rows import FieldRows
 from penstock.connectors.mongodb._types import Kinds
 from penstock.connectors.mongodb._values import Values
-from penstock.connectors.mongodb._walk import in_order
+from penstock.connectors.mongodb._walk import in_order, walked
 from penstock.errors import SourceError
 from penstock.flow.losses import Losses, OnTypeLoss
 from tests.connectors.parts import read_table, source_of
@@ -211,6 +211,19 @@ def test_documents_that_differ_in_their_fields_are_not_decoded() -> None:
     with nothing_decoded(documents=3):
         found = Read().of(raw, decoded=False)
     assert found == Read().of(raw, decoded=True)
+
+
+def test_few_fields_of_many_are_decoded() -> None:
+    """Steps for hundreds of names would take longer than decoding does; what comes out is the same."""
+    names = [f"field_number_{n}" for n in range(200)]
+    raw = [bson.encode({"_id": n, **{names[(n * k) % 200]: n * k for k in (3, 7, 11)}}) for n in range(300)]
+    piece = next(pieces(b"".join(raw), 1 << 20))
+    walk, _order = walked(piece, names, 8, lambda _names: None)
+    assert len(walk.odd) == len(raw)
+    read = Read(looked_at=len(raw))
+    found = read.of(raw, decoded=False)
+    assert found == read.of(raw, decoded=True)
+    assert isinstance(found, list)
 
 
 def test_only_what_is_odd_is_decoded() -> None:

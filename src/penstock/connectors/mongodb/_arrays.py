@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from penstock._extras import need
@@ -20,11 +21,13 @@ Array: TypeAlias = Any
 """A ``pyarrow.Array``; its stubs do not go together with columns of any type."""
 
 
+@cache  # an import statement's worth of time counts where it is asked for some times for each column
 def numpy() -> Any:
     """Return numpy."""
     return need("numpy", extra="mongo", why="read MongoDB")
 
 
+@cache
 def pyarrow() -> Any:
     """Return pyarrow."""
     return need("pyarrow", extra="arrow", why="hold tables")
