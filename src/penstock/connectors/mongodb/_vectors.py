@@ -12,11 +12,12 @@ from typing import TypeAlias
 
 from penstock.connectors.mongodb._arrays import Array, Bools, Ints, as_array, merged, numpy, pyarrow, texts_of_width
 from penstock.connectors.mongodb._block import BsonType
+from penstock.connectors.mongodb._json import UUID_BYTES, UUID_SUBTYPE
 from penstock.connectors.mongodb._values import MOST_EXACT, Values, are_exact, are_usual_dates
 
 __all__ = ["TAKES", "Take"]
 
-_OLD_BINARY_SUBTYPE = 2  # with a second length in front
+_OLD_BINARY_SUBTYPE, _OLD_UUID_SUBTYPE = 2, 3
 _DECIMAL_BIAS, _EXPONENT_BITS, _HIGH_BITS = 6176, 0x3FFF, 49
 _MOST_DECIMALS = 6  # with more of them, small numbers are written with an exponent
 _MOST_DIGITS = 38
@@ -81,9 +82,12 @@ def _take_strings(values: Values) -> tuple[Array, Bools]:
 
 
 def _take_binaries(values: Values) -> tuple[Array, Bools]:
+    """Not those of subtype 2, which have a second length; nor UUIDs that are none, which some releases of pymongo refuse."""
     np = numpy()
-    taken = values.are(BsonType.BINARY) & (values.at("u1", 4) != _OLD_BINARY_SUBTYPE)
-    length = np.where(taken, values.at("<i4"), 0)
+    length, subtype = values.at("<i4"), values.at("u1", 4)
+    taken = values.are(BsonType.BINARY) & (subtype != _OLD_BINARY_SUBTYPE)
+    taken &= (length == UUID_BYTES) | ((subtype != UUID_SUBTYPE) & (subtype != _OLD_UUID_SUBTYPE))
+    length = np.where(taken, length, 0)
     begin = np.where(taken, values.begins + 5, values.block.starts)
     return values.block.strings(begin, length, taken), taken
 
