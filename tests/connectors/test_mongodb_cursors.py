@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo import common
 
 import penstock
 from penstock.connectors.mongodb import _connection as _mongo_connection
@@ -38,6 +39,12 @@ def endless(mongo_double: MongoDouble) -> str:
     uri = mongo_double.new_database()
     mongo_double.fill(uri, "c", DOCUMENT, None)
     return uri
+
+
+@pytest.fixture
+def answering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a server that answers be waited for, however busy the machine is: this is not about one that does not."""
+    monkeypatch.setattr(_mongo_connection, "GRACE_SECONDS", 60.0)
 
 
 @contextmanager
@@ -180,7 +187,7 @@ def test_a_cursor_that_is_lost_is_an_error(mongo_double: MongoDouble, endless: s
     ids=str,
 )
 def test_a_failure_half_way_is_an_error(
-    mongo_double: MongoDouble, endless: str, fault: dict[str, Any], said: str, transient: bool
+    mongo_double: MongoDouble, endless: str, fault: dict[str, Any], said: str, transient: bool, answering: None
 ) -> None:
     """In the third reply, after rows were handed out; it says what to do, and leaves no cursor on the server."""
     mongo_double.fail("getMore", mode={"skip": 2}, **fault)
@@ -191,6 +198,22 @@ def test_a_failure_half_way_is_an_error(
     assert source.rows_read
     mongo_double.heal()
     assert nothing_is_left(mongo_double)
+
+
+@pytest.mark.parametrize("fault", [{"errorCode": 11600}, {"errorCode": 189}, {"closeConnection": True}], ids=str)
+def test_the_cursor_is_closed_before_pymongo_has_found_the_server_again(
+    mongo_double: MongoDouble, endless: str, fault: dict[str, Any], monkeypatch: pytest.MonkeyPatch, answering: None
+) -> None:
+    """After these pymongo knows no server until its monitor looks, here an hour later; the session is killed meanwhile."""
+    monkeypatch.setattr(common, "MIN_HEARTBEAT_INTERVAL", 3600.0)
+    before, killed = open_descriptors(), mongo_double.count("killSessions")
+    mongo_double.fail("getMore", mode={"skip": 2}, **fault)
+    with pytest.raises(SourceError):
+        read_table(source_of(f"{endless}?heartbeatFrequencyMS=3600000", table="c", batch_bytes=100_000))
+    mongo_double.heal()
+    assert mongo_double.count("killSessions") == killed + 1
+    assert nothing_is_left(mongo_double)
+    assert open_descriptors() == before
 
 
 def test_a_failed_copy_publishes_nothing(mongo_double: MongoDouble, endless: str, tmp_path: Path) -> None:

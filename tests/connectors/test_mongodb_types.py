@@ -26,6 +26,7 @@ from bson import (
 from bson.dbref import DBRef
 from bson.raw_bson import RawBSONDocument
 
+from penstock.connectors.mongodb import _walk as _mongo_walk
 from penstock.connectors.mongodb._types import TYPE_TABLE
 from penstock.errors import SourceError
 from penstock.flow.losses import Losses
@@ -34,6 +35,13 @@ from tests.servers.mongo import MongoDatabase
 
 UUID_TEXT = "01234567-89ab-cdef-0123-456789abcdef"
 FAR = DatetimeMS(253402300800000)  # the first moment of year 10000
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["decoded", "from bytes"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is said here holds of few documents, which are decoded, and of many, whose bytes become columns."""
+    if not request.param:
+        monkeypatch.setattr(_mongo_walk, "_FEWEST_DOCUMENTS", 0)
 
 
 def column(database: MongoDatabase, *values: object, **wanted: Any) -> pa.ChunkedArray[Any]:

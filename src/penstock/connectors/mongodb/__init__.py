@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 from penstock.connectors._batches import Batches
 from penstock.connectors._requests import SourceRequest
@@ -38,10 +38,12 @@ from penstock.connectors.mongodb._address import Address
 from penstock.connectors.mongodb._connection import Connection, connected
 from penstock.connectors.mongodb._cursor import Replies, documents_per_reply
 from penstock.connectors.mongodb._errors import translating
-from penstock.connectors.mongodb._json import decoder, extended_json
+from penstock.connectors.mongodb._fields import Fields
+from penstock.connectors.mongodb._json import extended_json
 from penstock.connectors.mongodb._options import Options
+from penstock.connectors.mongodb._pieces import Piece, pieces
 from penstock.connectors.mongodb._query import Query, query_of
-from penstock.connectors.mongodb._rows import DocumentRows, FieldRows, Fields, Rows, slices
+from penstock.connectors.mongodb._rows import DocumentRows, FieldRows, Rows
 from penstock.connectors.mongodb._types import Kinds
 from penstock.errors import BudgetExceeded, ConfigurationError
 from penstock.flow.contracts import BatchStream
@@ -114,7 +116,7 @@ class MongoSource:
             twice = "; read twice, first for the types" if self._looks_at_all() else ""
             return Description(
                 reading=f"{self._query}, {replies}; {self._options}{twice}",
-                why="documents are decoded whole replies at a time, and never bent to fit a column",
+                why="documents become columns whole replies at a time, and are never bent to fit one",
                 consistency="none: documents written meanwhile may or may not be seen",
                 columns=self._described(fields, {name: kind.arrow_type for name, kind in kinds.items()}),
                 estimated_rows=collection.documents if self._query.is_plain else None,
@@ -172,17 +174,14 @@ class MongoSource:
     def _learned(self, replies: Iterable[bytes]) -> Fields:
         fields = Fields(self._query.names)
         for reply in replies:
-            for documents in self._documents(reply):
-                fields.look(documents)
+            for piece in self._pieces(reply):
+                with translating(self.display_name):
+                    fields.look(piece)
         return fields
 
-    def _documents(self, reply: bytes) -> Iterator[list[dict[str, Any]]]:
-        # Half a batch at a time: as Python objects documents weigh several times what they do as bytes.
-        decode = decoder()
-        for piece in slices(reply, self._request.batch_bytes // 2):
-            with translating(self.display_name):
-                documents = decode(piece)
-            yield documents
+    def _pieces(self, reply: bytes) -> Iterator[Piece]:
+        # Half a batch at a time: where they must become Python objects, documents weigh several times what they do as bytes.
+        return pieces(reply, self._request.batch_bytes // 2)
 
     def _batches(self, replies: Replies, first: list[bytes], rows: Rows) -> Iterator[pa.RecordBatch]:
         left = self._request.limit
@@ -190,8 +189,9 @@ class MongoSource:
             reply = first.pop(0) if first else replies.next()
             if reply is None:
                 return
-            for documents in self._documents(reply):
-                batch = rows.batch(documents if left is None else documents[:left])
+            for piece in self._pieces(reply):
+                with translating(self.display_name):
+                    batch = rows.batch(piece if left is None else piece.first(left))
                 self.rows_read = (self.rows_read or 0) + batch.num_rows
                 left = None if left is None else left - batch.num_rows
                 yield batch

@@ -65,11 +65,13 @@ class Connection:
         self._defaults = defaults
         self._database_name = database
         self._client: Any = None
+        self._second_client: Any = None
         self._session: Any = None
         self._refreshing: asyncio.Task[Any] | None = None
         self._cursors: list[Any] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._was_interrupted = False
+        self._lost_server = False
 
     @property
     def database(self) -> Any:
@@ -129,12 +131,12 @@ class Connection:
     def _note_end(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
+            self._lost_server = self._lost_server or isinstance(error, _errors().ConnectionFailure)
             _log.debug("%s: %r", self.where, error)  # for a task whose result nobody wants any more
 
     async def _opened(self) -> None:
-        pymongo = need("pymongo", extra="mongo", why="read MongoDB")
         _close_what_is_not_connected(asyncio.get_running_loop())
-        self._client = pymongo.AsyncMongoClient(self._uri, **self._defaults)
+        self._client = _pymongo().AsyncMongoClient(self._uri, **self._defaults)
         await self._client.admin.command("ping")
         self._session = self._client.start_session(causal_consistency=False)
         self._refreshing = self.started(self._refresh)
@@ -142,7 +144,7 @@ class Connection:
     async def _refresh(self) -> None:
         while True:
             await asyncio.sleep(_REFRESH_SECONDS)
-            await self._try_command({"refreshSessions": [self._session.session_id]})
+            await self._try_command({"refreshSessions": [self._session.session_id]}, self._client)
 
     async def _closed(self) -> None:
         if self._client is None:
@@ -162,7 +164,8 @@ class Connection:
             await cursor.close()
         if was_interrupted and self._session is not None:
             # There may be a cursor that nobody knows the number of, or that pymongo takes for closed with its connection.
-            await self._try_command({"killSessions": [self._session.session_id]})
+            client = self._afresh() if self._lost_server else self._client
+            await self._try_command({"killSessions": [self._session.session_id]}, client)
         if self._session is not None:
             await self._session.end_session()
 
@@ -173,22 +176,47 @@ class Connection:
         if tasks:
             await asyncio.wait(tasks, timeout=GRACE_SECONDS)
 
-    async def _try_command(self, command: dict[str, Any]) -> None:
+    def _afresh(self) -> Any:
+        """Return another client, which asks the server that has our cursor, and at once.
+
+        After a lost connection, and after errors that pymongo takes for one (11600, 189 and their like), it sends no
+        killCursors: it takes the server for gone, and the cursor with it. A server that goes on still has it. But the
+        first client then knows no server until its monitor has looked again. That takes it half a second, which on a
+        busy machine was more than GRACE_SECONDS had left; and it would ask the primary, which after a step-down is not
+        where our cursor is.
+        """
+        addresses = [cursor.address for cursor in self._cursors if cursor.address is not None]
+
+        def holders(servers: list[Any]) -> list[Any]:
+            return [server for server in servers if server.address == addresses[-1]] if addresses else servers
+
+        self._second_client = _pymongo().AsyncMongoClient(self._uri, **self._defaults, server_selector=holders)
+        return self._second_client
+
+    async def _try_command(self, command: dict[str, Any], client: Any) -> None:
+        # The one server that the second client knows need not be a primary.
+        preference = _pymongo().ReadPreference.NEAREST if client is self._second_client else None
         try:
-            await self._client.admin.command(command)
-        except need("pymongo.errors", extra="mongo", why="read MongoDB").PyMongoError as exc:
+            await client.admin.command(command, read_preference=preference)
+        except _errors().PyMongoError as exc:
             _log.debug("%s: %s: %s", self.where, next(iter(command)), exc)  # a server without it has no sessions to end
 
     async def _disconnected(self) -> None:
-        """Close sockets and monitors. The client says goodbye before, twice; a server that is gone gets no answer."""
         await self._cancelled(self._tasks)  # again: those that were still telling the server
-        for _ in range(3):
-            try:
-                async with asyncio.timeout(_CLOSING_SECONDS):
-                    return await self._client.close()  # type: ignore[no-any-return]  # None
-            except TimeoutError:
-                continue
-        return None
+        for client in (self._second_client, self._client):
+            if client is not None:
+                await _closed(client)
+
+
+async def _closed(client: Any) -> None:
+    """Close sockets and monitors. The client says goodbye before, twice; a server that is gone gets no answer."""
+    for _ in range(3):
+        try:
+            async with asyncio.timeout(_CLOSING_SECONDS):
+                return await client.close()  # type: ignore[no-any-return]  # None
+        except TimeoutError:
+            continue
+    return None
 
 
 def _close_what_is_not_connected(loop: asyncio.AbstractEventLoop) -> None:
@@ -203,3 +231,11 @@ def _close_what_is_not_connected(loop: asyncio.AbstractEventLoop) -> None:
             raise
 
     loop.sock_connect = connect_or_close  # type: ignore[method-assign]  # of this loop, which nobody else uses
+
+
+def _pymongo() -> Any:
+    return need("pymongo", extra="mongo", why="read MongoDB")
+
+
+def _errors() -> Any:
+    return need("pymongo.errors", extra="mongo", why="read MongoDB")

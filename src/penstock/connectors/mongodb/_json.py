@@ -17,10 +17,10 @@ from typing import Any
 
 from penstock._extras import need
 
-__all__ = ["Javascript", "decoder", "extended_json", "is_uuid", "plain_text"]
+__all__ = ["UUID_BYTES", "UUID_SUBTYPE", "Javascript", "decoder", "extended_json", "is_uuid", "plain_text"]
 
 UUID_SUBTYPE = 4
-_UUID_BYTES = 16
+UUID_BYTES = 16
 
 
 class Javascript(dict[str, Any]):
@@ -28,7 +28,7 @@ class Javascript(dict[str, Any]):
 
 
 @cache
-def decoder() -> Callable[[bytes], list[dict[str, Any]]]:
+def decoder() -> Callable[[bytes | memoryview], list[dict[str, Any]]]:
     """Return a function from BSON documents, one after another, to dicts. It raises ``bson.errors.InvalidBSON``."""
     bson, options = _bson(""), _bson("codec_options")
     type_decoder: Any = options.TypeDecoder
@@ -117,7 +117,7 @@ def _bytes_text(value: bytes) -> str:
 
 def is_uuid(value: object) -> bool:
     """Whether these are the bytes of a UUID. Subtype 3, the old one, is not: its byte order depends on who wrote it."""
-    return getattr(value, "subtype", 0) == UUID_SUBTYPE and len(value) == _UUID_BYTES  # type: ignore[arg-type]  # bytes
+    return getattr(value, "subtype", 0) == UUID_SUBTYPE and len(value) == UUID_BYTES  # type: ignore[arg-type]  # bytes
 
 
 def _bson(name: str) -> Any:

@@ -17,14 +17,16 @@ from math import copysign
 from typing import TYPE_CHECKING, Any
 
 from penstock._extras import need
+from penstock.connectors.mongodb._block import BsonType
 from penstock.connectors.mongodb._json import Javascript, is_uuid, plain_text
+from penstock.connectors.mongodb._vectors import TAKES, Take
 from penstock.flow.losses import OnTypeLoss
 from penstock.flow.types_table import TypeRow
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["TYPE_TABLE", "Kind", "Kinds", "are_exact", "bson_name", "int64_type"]
+__all__ = ["TYPE_TABLE", "Kind", "Kinds", "are_exact", "bson_name", "int64_type", "python_type"]
 
 _MISFIT = "a value of another type: error; warn: NULL; text: the column is text"
 _EXTENDED = "relaxed Extended JSON; `json=canonical` keeps the types of numbers"
@@ -51,6 +53,29 @@ _FAR_DATE = "date beyond year 9999"  # or before year 1; Python has no such date
 _SUBTYPED = "binData of a subtype"
 _MOST_EXACT = 1 << 53  # up to here a double holds every integer
 
+_NAMES = {
+    BsonType.DOUBLE: "double",
+    BsonType.STRING: "string",
+    BsonType.DOCUMENT: "object",
+    BsonType.ARRAY: "array",
+    BsonType.BINARY: "binData",
+    BsonType.OBJECT_ID: "objectId",
+    BsonType.BOOL: "bool",
+    BsonType.DATE: "date",
+    BsonType.CODE: "javascript",
+    BsonType.SYMBOL: "string",
+    BsonType.CODE_WITH_SCOPE: "javascript",
+    BsonType.INT: "int",
+    BsonType.TIMESTAMP: "timestamp",
+    BsonType.LONG: "long",
+    BsonType.DECIMAL: "decimal",
+    BsonType.MAX_KEY: "maxKey",
+    BsonType.MIN_KEY: "minKey",
+}
+_UNUSUAL_NAMES = {BsonType.BINARY: _SUBTYPED, BsonType.DATE: _FAR_DATE, BsonType.DOCUMENT: "DBRef"}
+
+_ABSENT = type(None)
+
 Build = Callable[[Sequence[Any]], "pa.Array[Any]"]
 
 
@@ -64,6 +89,7 @@ class Kind:
         types: Python types whose values all fit.
         fits: whether a value of another type fits all the same.
         build: makes the column of values that fit, and of None.
+        take: makes the column of what was received, as far as that goes.
     """
 
     name: str
@@ -71,6 +97,16 @@ class Kind:
     types: frozenset[type]
     fits: Callable[[Any], bool]
     build: Build
+    take: Take
+
+    def misfits(self, values: Sequence[Any]) -> list[int]:
+        """Return which of these values do not fit, by their places."""
+        if set(map(type, values)) <= self.types | {_ABSENT}:
+            return []
+        types, fits = self.types, self.fits
+        return [
+            number for number, value in enumerate(values) if not (value is None or type(value) in types or fits(value))
+        ]
 
 
 class Kinds:
@@ -93,6 +129,7 @@ class Kinds:
                 frozenset(types[name] for name in names),
                 fits,
                 build or (lambda values: arrow.array(values, arrow_type)),
+                TAKES[name],
             )
 
         def texts(write: Callable[[Any], str | None]) -> Build:
@@ -142,6 +179,11 @@ def bson_name(kind: type) -> str:
     """Return what MongoDB calls the type of values that Python has as ``kind``."""
     name = next((name for name, python in _bson_types().items() if python is kind), "object")
     return "binData" if name == _SUBTYPED else name
+
+
+def python_type(code: int, *, is_unusual: bool = False) -> type:
+    """Return the Python type of values whose BSON type is ``code``; see :func:`penstock.connectors.mongodb._values.unusual`."""
+    return _bson_types()[(_NAMES | _UNUSUAL_NAMES if is_unusual else _NAMES)[code]]
 
 
 def int64_type() -> type:
