@@ -9,21 +9,30 @@ import asyncio
 import concurrent.futures
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar, final
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Generic, ParamSpec, TypeVar, final
 
 from penstock.core.cancel import on_cancel
 
 __all__ = ["LoopThread"]
 
 T = TypeVar("T")
+P = ParamSpec("P")
+
+_EXECUTOR_SECONDS = 0.2
 
 
 @final
 class LoopThread:
-    """An event loop that runs while the ``with`` block does. Leaving cancels what still runs, and waits for it."""
+    """An event loop that runs while the ``with`` block does. Leaving cancels what still runs, and waits for it.
+
+    Only a look-up of a host's name nobody can interrupt; it is waited for, 0.2 s.
+    """
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
+        self._executor = _Executor(thread_name_prefix=name)
+        self._loop.set_default_executor(self._executor)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def __enter__(self) -> LoopThread:
@@ -59,7 +68,28 @@ class LoopThread:
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         finally:
             asyncio.set_event_loop(None)
+            self._executor.end(_EXECUTOR_SECONDS)
             self._loop.close()
+
+
+class _Executor(ThreadPoolExecutor):
+    """Where the loop has done what blocks."""
+
+    def __init__(self, thread_name_prefix: str) -> None:
+        super().__init__(thread_name_prefix=thread_name_prefix)
+        self._under_way: set[Future[Any]] = set()
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future = super().submit(fn, *args, **kwargs)
+        self._under_way.add(future)
+        future.add_done_callback(self._under_way.discard)
+        return future
+
+    def end(self, seconds: float) -> None:
+        """Wait so long for what has begun; then take nothing more. What goes on even then ends by itself."""
+        self.shutdown(wait=False, cancel_futures=True)
+        left = concurrent.futures.wait(set(self._under_way), seconds).not_done
+        self.shutdown(wait=not left)
 
 
 class _Call(Generic[T]):
