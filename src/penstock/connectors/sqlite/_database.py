@@ -19,6 +19,7 @@ __all__ = ["BUSY_SECONDS", "Database", "quoted_column"]
 
 BUSY_SECONDS = 5.0
 _ROW_OVERHEAD_BYTES = 64 << 10  # SQLite's limit is on whole rows, ours on a value
+_SAYS_WHAT_IS_DECLARED = sqlite3.sqlite_version_info < (3, 41)
 _LONGEST_BYTES = LONGEST_VALUE_BYTES + _ROW_OVERHEAD_BYTES
 
 
@@ -130,17 +131,19 @@ class Database:
     def declared_types(self, statement: str) -> list[str] | None:
         """Return what the columns of ``statement`` were declared as, ``""`` for expressions; None if it is no SELECT.
 
-        SQLite tells that only of tables and views, so the statement becomes a temporary view for a moment.
+        SQLite tells that only of tables and views, so the statement becomes a temporary view for a moment. From 3.41 on it
+        says BLOB also where nothing is declared; then the values decide, which are bytes if it was.
         """
         connection = self.connection
         try:
             connection.execute(f"CREATE TEMP VIEW penstock AS\n{bare(statement)}")
             try:
-                return [row[2] for row in connection.execute("PRAGMA temp.table_info(penstock)")]
+                declared = [row[2] for row in connection.execute("PRAGMA temp.table_info(penstock)")]
             finally:
                 connection.execute("DROP VIEW temp.penstock")
         except sqlite3.Error:
             return None  # what is wrong with it, running it will tell
+        return declared if _SAYS_WHAT_IS_DECLARED else ["" if text == "BLOB" else text for text in declared]
 
 
 def quoted_column(name: str) -> str:
