@@ -246,6 +246,17 @@ def test_a_range_of_row_numbers_is_looked_for_nowhere_else(uri: str, where: str,
     assert table["id"].to_pylist() == [*wanted]
 
 
+def test_the_first_rows_wanted_decide_what_is_not_declared(uri: str) -> None:
+    """Not the first of the table; and as many of them as would be a batch, though the first page is shorter."""
+    fill(uri, "CREATE TABLE t (n INTEGER, c)", "INSERT INTO t " + MANY.format(9000) + "SELECT i, 'x' FROM n")
+    fill(uri, "INSERT INTO t " + MANY.format(9000) + "SELECT 9000 + i, CASE WHEN i > 8000 THEN i END FROM n")
+    table = read_table(source_of(uri, table="t", where="n > 9000", batch_bytes=1 << 20))
+    assert str(table.schema.field("c").type) == "int64"
+    assert table["c"].null_count == 8000
+    few = source_of(uri, table="t", where="n > 9000", limit=10)
+    assert str(read_table(few).schema.field("c").type) == "string"
+
+
 def test_beyond_the_limit_nothing_is_held_against_the_table(uri: str) -> None:
     """A value that fits nothing, after the last row wanted."""
     fill(uri, "CREATE TABLE t (a INTEGER)", "INSERT INTO t VALUES (1), (2), ('x')")
@@ -258,6 +269,7 @@ def test_beyond_the_limit_nothing_is_held_against_the_table(uri: str) -> None:
         ({"query": "SELECT * FROM t"}, "a query has no row numbers to page by"),
         ({"table": "v"}, "only a table itself has row numbers to page by"),
         ({"table": "w"}, "only a table itself has row numbers to page by"),
+        ({"table": "n"}, "only a table itself has row numbers to page by"),
         ({"table": "f"}, "only a table itself has row numbers to page by"),
         ({"table": "named"}, "its columns have taken every name of the row number"),
         ({"table": "t", "where": "a = 1"}, "SQLite finds the rows by an index"),
@@ -280,6 +292,7 @@ def test_what_is_read_row_by_row_is_said_to_be(uri: str, wanted: dict[str, Any],
         "INSERT INTO t VALUES (1, 2)",
         "CREATE VIEW v AS SELECT * FROM t",
         "CREATE TABLE w (a TEXT PRIMARY KEY) WITHOUT ROWID",
+        "CREATE TABLE n (rowid TEXT PRIMARY KEY) WITHOUT ROWID",
         "CREATE VIRTUAL TABLE f USING fts5(a)",
         "CREATE TABLE named (rowid, oid, _rowid_)",
     )

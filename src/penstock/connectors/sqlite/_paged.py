@@ -15,6 +15,7 @@ from penstock.connectors.sqlite._packing import PROBE, PROBED
 
 __all__ = ["TableColumn", "TableInPages", "in_pages"]
 
+_NO_NUMBERS = "only a table itself has row numbers to page by"
 _COMPUTED = 2  # SQLite's number for a generated column that is not stored; one that is has 3
 _ROW_NUMBERS = ("rowid", "_rowid_", "oid")
 _WORDS_BEFORE_BRACKETS = frozenset(("and", "or", "not", "in", "between", "like", "glob", "is", "then", "when", "else"))
@@ -107,7 +108,7 @@ def in_pages(database: Database, request: SourceRequest) -> TableInPages | str:
     if database.one("PRAGMA encoding")[0] != "UTF-8":
         return "the text is UTF-16"
     if not _is_table(database, request.table):
-        return "only a table itself has row numbers to page by"
+        return _NO_NUMBERS
     if (request.where is not None or request.columns is not None) and _walk(database, request) is None:
         return "SQLite finds the rows by an index"
     if database.attempt(PROBE) != PROBED:
@@ -126,6 +127,8 @@ def _with_columns(database: Database, request: SourceRequest) -> TableInPages | 
         return "its columns have taken every name of the row number"
     asked = [quoted_column(name) for name in request.columns or [row[1] for row in about.values()]]
     path = quoted_path(request.table)
+    if database.attempt(f"EXPLAIN SELECT {number} FROM {path}") is None:  # noqa: S608 - the name is quoted
+        return _NO_NUMBERS  # it is WITHOUT ROWID
     with closing(database.connection.execute(f"SELECT {', '.join(asked)} FROM {path} LIMIT 0")) as cursor:  # noqa: S608
         names = [column[0] for column in cursor.description]
     columns = tuple(_column(name, sql, about.get(name.lower())) for name, sql in zip(names, asked, strict=True))
@@ -157,14 +160,11 @@ def _may_change(where: str) -> bool:
 
 
 def _is_table(database: Database, table: str) -> bool:
-    """Whether it is stored as a table, of its own, that has row numbers."""
+    """Whether it is stored as a table, and is not a view or virtual."""
     schema, _, name = table.rpartition(".")
     known = f"{quoted(schema or 'main')}.sqlite_master"
     query = f"SELECT 1 FROM {known} WHERE name = ? COLLATE NOCASE AND type = 'table' AND rootpage > 0"  # noqa: S608
-    if database.attempt(query, name) is None:
-        return False
-    explained = f"EXPLAIN SELECT rowid FROM {quoted_path(table)}"  # noqa: S608 - the name is quoted
-    return database.attempt(explained) is not None
+    return database.attempt(query, name) is not None
 
 
 def _walk(database: Database, request: SourceRequest) -> str | None:

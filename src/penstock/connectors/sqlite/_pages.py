@@ -11,7 +11,7 @@ from penstock.connectors.sqlite import _types as _sqlite_types
 from penstock.connectors.sqlite._database import Database
 from penstock.connectors.sqlite._packing import Column, Packing
 from penstock.connectors.sqlite._paged import TableInPages
-from penstock.connectors.sqlite._rows import Rows
+from penstock.connectors.sqlite._rows import VALUE_BYTES, Rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -87,13 +87,17 @@ class Pages:
         return (1, 0) if None in found else (found[0][0], found[1][0])
 
     def _kinds(self) -> list[str]:
-        """Choose the types of the columns; the first page decides where the declaration does not."""
+        """Choose the types of the columns; the first rows decide where the declaration does not."""
         kinds = [_sqlite_types.declared_type(column.declared) for column in self._table.columns]
         open_columns = [column.sql for column, kind in zip(self._table.columns, kinds, strict=True) if kind is None]
         if not open_columns:
             return [kind for kind in kinds if kind is not None]
+        # As many as would be a batch, row by row.
+        rows = max(1, self._batch_bytes // (VALUE_BYTES * len(kinds)))
+        limit = rows if self._table.limit is None else min(rows, self._table.limit)
         selected = ", ".join(f"group_concat(DISTINCT typeof({sql}))" for sql in open_columns)
-        seen = iter(self._database.one(self._table.page(selected, self._first, self._end(self._first))))
+        first_rows = self._table.rows(self._first, self._last, limit)
+        seen = iter(self._database.one(f"SELECT {selected} FROM ({first_rows})"))  # noqa: S608 - names are quoted
         return [kind or _sqlite_types.kind_of_names((next(seen) or "").split(",")) for kind in kinds]
 
     def _next(self, first: int) -> tuple[int, pa.RecordBatch | None]:

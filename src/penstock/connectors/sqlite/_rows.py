@@ -10,9 +10,9 @@ from penstock.connectors.sqlite._database import Database
 from penstock.connectors.sqlite._errors import patiently
 from penstock.errors import SourceError
 
-__all__ = ["Row", "Rows"]
+__all__ = ["VALUE_BYTES", "Row", "Rows"]
 
-_VALUE_BYTES = 40  # a number as a Python object; text and bytes are as much and their length
+VALUE_BYTES = 40  # a number as a Python object; text and bytes are as much and their length
 
 Row = tuple[object, ...]
 
@@ -45,7 +45,7 @@ class Rows:
         """Block until there are rows enough, or no more; an empty list is the end."""
         rows: list[Row] = []
         size = 0
-        least = _VALUE_BYTES * len(self.names)
+        least = VALUE_BYTES * len(self.names)
         with self._database.calling():
             for row in self._cursor:
                 rows.append(row)
