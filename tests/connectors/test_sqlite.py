@@ -288,7 +288,7 @@ def test_a_cancel_between_batches_ends_it(uri: str) -> None:
 
 def test_a_locked_database_is_an_error_in_time(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another writer's lock is waited for, a while, and then named as worth another try."""
-    monkeypatch.setattr("penstock.connectors.sqlite._BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("penstock.connectors.sqlite._database.BUSY_SECONDS", 0.1)
     fill(uri, "CREATE TABLE t (a INT)")
     with closing(sqlite3.connect(uri.removeprefix("sqlite:///"), isolation_level=None)) as writer:
         writer.execute("BEGIN EXCLUSIVE")

@@ -8,37 +8,42 @@ type from its declaration, or from the values of the first batch where the decla
 does not fit it is an error naming table, column and row (or what ``on_type_loss`` says): nothing is bent. See
 :mod:`penstock.connectors.sqlite._types` for the rules.
 
-Rows pass through Python here, which no other plain copy does, and each value is looked at and weighed. It costs: Python's
-cursor alone hands out twice as many rows a second, and the ADBC driver, which reads into Arrow without, nearly four
-times as many (225,000 and 400,000 against 110,000 rows of 16 columns on a busy machine). ADBC is not used, because it can not be
-interrupted, types a column by its first batch, and brings an SQLite of its own, when two of them in one process break
-each other's locks on a file (https://www.sqlite.org/howtocorrupt.html, 2.2.1).
+A table is read in pages, by row number, in one read transaction. SQLite packs a page into one value, and Arrow takes
+it apart: no Python object per row (:mod:`penstock.connectors.sqlite._packing`). The packing checks every value; a page with one
+that does not fit, or that weighs too much, is read row by row, which finds the words for what is wrong
+(:mod:`penstock.connectors.sqlite._rows`).
+
+Queries, views and tables WITHOUT ROWID are read row by row as a whole. To pack those SQLite would have to number and group their
+rows, which it does by sorting them all, or to start again for every page; and an aggregate function of ours is called for
+every row. It costs: of 16 columns, 4.4 us of processor time a row against 1.7 (November 2026, SQLite 3.40), and the GIL.
+
+ADBC, which reads into Arrow without, is not used: it can not be interrupted, types a column by its first batch, and brings
+an SQLite of its own, when two of them in one process break each other's locks on a file
+(https://www.sqlite.org/howtocorrupt.html, 2.2.1).
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
-from operator import length_hint
 from pathlib import Path
 from typing import TYPE_CHECKING, final
-from urllib.parse import quote
 
 from penstock.connectors._batches import Batches
-from penstock.connectors._interrupting import interrupting
 from penstock.connectors._requests import SinkRequest, SourceRequest
-from penstock.connectors._sql import bare, quoted_path, select_statement
+from penstock.connectors._sql import bare, select_statement
 from penstock.connectors._uri import local_path, query_parameters
 from penstock.connectors.sqlite import _types as _sqlite_types
-from penstock.connectors.sqlite._errors import LONGEST_VALUE_BYTES, patiently, translated
+from penstock.connectors.sqlite._database import Database, quoted_column
 from penstock.connectors.sqlite._load import LOAD_TABLE
+from penstock.connectors.sqlite._paged import TableInPages, in_pages
+from penstock.connectors.sqlite._pages import Pages
+from penstock.connectors.sqlite._rows import Row, Rows
 from penstock.connectors.sqlite._sink import SqliteSink
 from penstock.connectors.sqlite._types import TYPE_TABLE
-from penstock.errors import ConfigurationError, SourceError
+from penstock.errors import ConfigurationError
 from penstock.flow.contracts import BatchStream
 from penstock.flow.description import ColumnType, Description
-from penstock.flow.suggest import did_you_mean
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,12 +51,6 @@ if TYPE_CHECKING:
 __all__ = ["LOAD_TABLE", "TAKES_TABLES", "TYPE_TABLE", "SqliteSource", "sink", "source"]
 
 TAKES_TABLES = True
-
-_BUSY_SECONDS = 5.0
-_VALUE_BYTES = 40  # a number as a Python object; text and bytes are as much and their length
-_ROW_OVERHEAD_BYTES = 64 << 10  # SQLite's limit is on whole rows, ours on a value
-
-Row = tuple[object, ...]
 
 
 def source(request: SourceRequest) -> SqliteSource:
@@ -84,7 +83,8 @@ class SqliteSource:
         self.display_name = request.shown if request.table is None else f"{request.shown} {request.table}"
         self.rows_read: int | None = None
         self._path = path
-        self._statement = select_statement(request, _quoted_column)
+        self._request = request
+        self._statement = select_statement(request, quoted_column)
         self._table = request.table
         self._is_narrowed = request.where is not None or request.limit is not None
         self._batch_bytes = request.batch_bytes
@@ -96,39 +96,61 @@ class SqliteSource:
 
     @contextmanager
     def open_batches(self) -> Iterator[BatchStream]:
-        """Run the SELECT, read the first batch, and give the stream. Leaving the block closes the connection.
+        """Read the first page, or the first rows, and give the stream. Leaving the block closes the connection.
 
         Connection and cursor belong to the calling thread, which is the one to iterate in.
         """
-        with (
-            closing(self._connect()) as connection,
-            closing(_Rows(connection, self._statement, self.display_name, self._batch_bytes)) as rows,
-        ):
-            first = rows.take()
-            schema = _sqlite_types.schema_of(rows.names, rows.declared_types, first, as_text=self._is_text(rows))
-            self.rows_read = 0
-            yield Batches(schema, self._batches(rows, first, schema))
+        with closing(Database(self._path, self.display_name)) as database:
+            way, declared = self._way(database)
+            if isinstance(way, TableInPages):
+                pages = Pages(database, way, self._batch_bytes, self._misfits)
+                with closing(pages.batches()) as batches:
+                    self.rows_read = 0
+                    yield Batches(pages.schema, self._counted(batches))
+                return
+            with closing(Rows(database, self._statement, self._batch_bytes)) as rows:
+                rows_taken = rows.take()
+                kinds = declared or [""] * len(rows.names)
+                as_text = self._is_text(database)
+                schema = _sqlite_types.schema_of(rows.names, kinds, rows_taken, as_text=as_text)
+                self.rows_read = 0
+                yield Batches(schema, self._batches(rows, rows_taken, schema))
 
     def describe(self, format_name: str | None) -> Description:
         """Open the file, let SQLite say what the columns are, and close it; no row is read."""
         nothing = f"SELECT * FROM (\n{bare(self._statement)}\n) LIMIT 0"  # noqa: S608 - the query is the user's own
-        with closing(self._connect()) as connection:
+        with closing(Database(self._path, self.display_name)) as database:
             # The statement first: what is wrong with it should not be told about the one around it.
-            declared = _declared_types(connection, self._statement)
+            way, declared = self._way(database)
             statement = self._statement if declared is None else nothing
-            with closing(_Rows(connection, statement, self.display_name, self._batch_bytes)) as rows:
+            with closing(Rows(database, statement, self._batch_bytes)) as rows:
+                kinds = declared or [""] * len(rows.names)
+                is_text = self._is_text(database)
                 columns = tuple(
-                    self._described(name, text, is_text=self._is_text(rows))
-                    for name, text in zip(rows.names, declared or rows.declared_types, strict=True)
+                    self._described(name, text, is_text=is_text) for name, text in zip(rows.names, kinds, strict=True)
                 )
-                estimated_rows = rows.last_number(self._table) if self._table and not self._is_narrowed else None
+            estimated_rows = database.last_number(self._table) if self._table and not self._is_narrowed else None
+        if isinstance(way, TableInPages):
+            reading, why = "pages of rows, which SQLite packs and Arrow unpacks", "the table has row numbers to page by"
+            consistency = "one read transaction: a snapshot"
+        else:
+            reading, why = "rows of one SELECT, made Arrow batches a column at a time", way
+            consistency = "one SELECT: a snapshot"
         return Description(
-            reading="rows of one SELECT, made Arrow batches a column at a time",
-            why="SQLite has types on values: every one is looked at",
-            consistency="one SELECT: a snapshot",
-            columns=columns,
-            estimated_rows=estimated_rows,
+            reading=reading, why=why, consistency=consistency, columns=columns, estimated_rows=estimated_rows
         )
+
+    def _way(self, database: Database) -> tuple[TableInPages | str, list[str] | None]:
+        """Return what to read in pages, or why not; and what the columns are declared as, if it is a SELECT."""
+        if self._table is None:
+            database.touch()
+        else:
+            database.begin()
+        declared = database.declared_types(self._statement)
+        if self._is_text(database):
+            return "every value is made text, whatever it is", declared
+        way = in_pages(database, self._request)
+        return way, declared if isinstance(way, str) else [column.declared for column in way.columns]
 
     def _described(self, name: str, declared: str, *, is_text: bool) -> ColumnType:
         kind = "string" if is_text else _sqlite_types.declared_type(declared)
@@ -136,30 +158,20 @@ class SqliteSource:
         data_type = None if kind is None else _sqlite_types.arrow_type(kind)
         return ColumnType(name, declared or "not declared", kind or "", note, data_type)
 
-    def _is_text(self, rows: _Rows) -> bool:
+    def _is_text(self, database: Database) -> bool:
         """Whether every column is to be text. Only a STRICT table lets no other value into a column."""
         if self._misfits.on_type_loss != "text":
             return False
-        return self._table is None or not rows.is_strict(self._table)
+        return self._table is None or not database.is_strict(self._table)
 
-    def _connect(self) -> sqlite3.Connection:
-        if not self._path.exists():
-            names = [entry.name for entry in self._path.parent.glob("*")]
-            hint = did_you_mean(
-                self._path.name, names, otherwise="is the path right? It is relative after three slashes"
-            )
-            raise SourceError("no such file", where=self.display_name, hint=hint)
-        address = f"file:{quote(str(self._path))}?mode=ro"
-        try:
-            # No cache of statements: SQLite keeps a closed file open for as long as a statement of it lives.
-            # No waiting for locks of its own: no cancel would wake it.
-            connection = sqlite3.connect(address, uri=True, timeout=0, isolation_level=None, cached_statements=0)
-        except sqlite3.Error as exc:
-            raise translated(exc, self.display_name, error=SourceError) from exc
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE_BYTES + _ROW_OVERHEAD_BYTES)
-        return connection
+    def _counted(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        read = 0
+        for batch in batches:
+            yield batch
+            read += batch.num_rows
+            self.rows_read = read
 
-    def _batches(self, rows: _Rows, first: list[Row], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    def _batches(self, rows: Rows, first: list[Row], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         taken, read = first, 0
         while taken:
             batch = _sqlite_types.record_batch(taken, schema, misfits=self._misfits, first_row=read + 1)
@@ -168,92 +180,3 @@ class SqliteSource:
             read += len(taken)
             self.rows_read = read
             taken = rows.take()
-
-
-class _Rows:
-    """A running SELECT, handed out in lists of rows that weigh about ``batch_bytes``."""
-
-    def __init__(self, connection: sqlite3.Connection, statement: str, where: str, batch_bytes: int) -> None:
-        self._connection = connection
-        self._where = where
-        self._batch_bytes = self._budget_bytes = batch_bytes
-        self._taken_bytes = 0
-        with self._calling():
-            patiently(lambda: connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").close(), _BUSY_SECONDS)
-            declared = _declared_types(connection, statement)
-            self._cursor = patiently(lambda: connection.execute(statement), _BUSY_SECONDS)
-        if self._cursor.description is None:
-            raise SourceError("the query returns no rows", where=where, hint="use a SELECT")
-        self.names = [column[0] for column in self._cursor.description]
-        self.declared_types = declared or [""] * len(self.names)
-
-    def close(self) -> None:
-        """Let go of the statement, also in the middle."""
-        self._cursor.close()
-
-    def take(self) -> list[Row]:
-        """Block until there are rows enough, or no more; an empty list is the end."""
-        rows: list[Row] = []
-        size = 0
-        least = _VALUE_BYTES * len(self.names)
-        with self._calling():
-            for row in self._cursor:
-                rows.append(row)
-                # Every row, because one wide one may weigh more than all before. length_hint() is zero for what has
-                # no length, and takes a quarter of the time of sys.getsizeof().
-                size += least + sum(map(length_hint, row))
-                if size >= self._budget_bytes:
-                    break
-        self._taken_bytes = size
-        return rows
-
-    def heed(self, batch_bytes: int) -> None:
-        """Take fewer characters from now on, where the last rows made a larger batch: some have four bytes."""
-        if batch_bytes > self._taken_bytes:
-            self._budget_bytes = max(1, self._batch_bytes * self._taken_bytes // batch_bytes)
-
-    def is_strict(self, table: str) -> bool:
-        """Whether SQLite holds every value of the table to the type of its column."""
-        schema, _, name = table.rpartition(".")
-        query = "SELECT strict FROM pragma_table_list(?) WHERE schema = ?"
-        with self._calling():
-            found = self._connection.execute(query, [name, schema or "main"]).fetchone()
-        return bool(found and found[0])
-
-    def last_number(self, table: str) -> int | None:
-        """Return the largest row number of a table, which it tells without being read; None where it has none."""
-        try:
-            found = self._connection.execute(f"SELECT max(rowid) FROM {quoted_path(table)}").fetchone()  # noqa: S608
-        except sqlite3.Error:
-            return None  # a view, or a table WITHOUT ROWID
-        number = found[0] or 0
-        return number if isinstance(number, int) else None
-
-    @contextmanager
-    def _calling(self) -> Iterator[None]:
-        """The one seam: SQLite may block in here, a cancel interrupts it, and its errors become ours."""
-        with interrupting(self._connection.interrupt):
-            try:
-                yield
-            except sqlite3.Error as exc:
-                raise translated(exc, self._where, self._connection, error=SourceError) from exc
-
-
-def _declared_types(connection: sqlite3.Connection, statement: str) -> list[str] | None:
-    """Return what the columns of ``statement`` were declared as, ``""`` for expressions; None if it is no SELECT.
-
-    SQLite tells that only of tables and views, so the statement becomes a temporary view for a moment.
-    """
-    try:
-        connection.execute(f"CREATE TEMP VIEW penstock AS\n{bare(statement)}")
-        try:
-            return [row[2] for row in connection.execute("PRAGMA temp.table_info(penstock)")]
-        finally:
-            connection.execute("DROP VIEW temp.penstock")
-    except sqlite3.Error:
-        return None  # what is wrong with it, running it will tell
-
-
-def _quoted_column(name: str) -> str:
-    """Quote with backticks: what is in double quotes and no column, SQLite takes for a string."""
-    return "`" + name.replace("`", "``") + "`"

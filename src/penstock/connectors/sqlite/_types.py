@@ -7,7 +7,7 @@ where there are only NULLs. NULL fits everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,16 @@ from penstock.flow.types_table import TypeRow
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["TYPE_TABLE", "Misfits", "arrow_type", "declared_type", "record_batch", "schema_of"]
+__all__ = [
+    "TYPE_TABLE",
+    "Misfits",
+    "arrow_type",
+    "arrow_schema",
+    "declared_type",
+    "kind_of_names",
+    "record_batch",
+    "schema_of",
+]
 
 _ANYTHING_ELSE = "any other value: on_type_loss"
 TYPE_TABLE: tuple[TypeRow, ...] = (
@@ -97,16 +106,26 @@ def schema_of(
         first_rows: rows of the first batch.
         as_text: make every column text, whatever it is declared as.
     """
-    arrow = _pyarrow()
     columns = list(zip(*first_rows, strict=True)) or [()] * len(names)
     types = [
         "string" if as_text else declared_type(text) or _seen(values)
         for text, values in zip(declared_types, columns, strict=True)
     ]
+    return arrow_schema(names, types)
+
+
+def arrow_schema(names: Sequence[str], kinds: Sequence[str]) -> pa.Schema:
+    """Return the schema of columns of those names and types."""
+    arrow = _pyarrow()
     schema: pa.Schema = arrow.schema(
-        [(name, arrow.type_for_alias(kind)) for name, kind in zip(names, types, strict=True)]
+        [(name, arrow.type_for_alias(kind)) for name, kind in zip(names, kinds, strict=True)]
     )
     return schema
+
+
+def kind_of_names(names: Collection[str]) -> str:
+    """Return the Arrow type of a column in which SQLite's ``typeof()`` is one of ``names``."""
+    return _kind_of({kind for kind, name in _SQLITE_NAMES.items() if name in names})
 
 
 def record_batch(rows: Sequence[Values], schema: pa.Schema, *, misfits: Misfits, first_row: int) -> pa.RecordBatch:
@@ -173,7 +192,10 @@ def _array(values: Values, kind: ArrowType) -> Any:
 
 
 def _seen(values: Values) -> str:
-    seen = set(map(type, values)) - {type(None)}
+    return _kind_of(set(map(type, values)) - {type(None)})
+
+
+def _kind_of(seen: set[type]) -> str:
     if not seen:
         return "string"
     # A mixture fits nothing, and is refused when the batch is made.

@@ -1,0 +1,151 @@
+"""An SQLite file that is open to be read. Every call that SQLite may block in goes through here."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, final
+from urllib.parse import quote
+
+from penstock.connectors._interrupting import interrupting
+from penstock.connectors._sql import bare, quoted_path
+from penstock.connectors.sqlite._errors import LONGEST_VALUE_BYTES, patiently, translated
+from penstock.errors import SourceError
+from penstock.flow.suggest import did_you_mean
+
+__all__ = ["BUSY_SECONDS", "Database", "quoted_column"]
+
+BUSY_SECONDS = 5.0
+_ROW_OVERHEAD_BYTES = 64 << 10  # SQLite's limit is on whole rows, ours on a value
+_SAYS_WHAT_IS_DECLARED = sqlite3.sqlite_version_info < (3, 41)
+_LONGEST_BYTES = LONGEST_VALUE_BYTES + _ROW_OVERHEAD_BYTES
+
+
+@final
+class Database:
+    """A connection that only reads. It belongs to the thread that made it.
+
+    Attributes:
+        connection: Python's own.
+        where: for messages.
+    """
+
+    def __init__(self, path: Path, where: str) -> None:
+        if not path.exists():
+            names = [entry.name for entry in path.parent.glob("*")]
+            hint = did_you_mean(path.name, names, otherwise="is the path right? It is relative after three slashes")
+            raise SourceError("no such file", where=where, hint=hint)
+        address = f"file:{quote(str(path))}?mode=ro"
+        try:
+            # No cache of statements: SQLite keeps a closed file open for as long as a statement of it lives.
+            # No waiting for locks of its own: no cancel would wake it.
+            connection = sqlite3.connect(address, uri=True, timeout=0, isolation_level=None, cached_statements=0)
+        except sqlite3.Error as exc:
+            raise translated(exc, where, error=SourceError) from exc
+        self.connection = connection
+        self.where = where
+        self.limit_values()
+
+    def close(self) -> None:
+        """Close the connection, and end what was begun."""
+        self.connection.close()
+
+    @contextmanager
+    def calling(self) -> Iterator[None]:
+        """The one seam: SQLite may block in here, a cancel interrupts it, and its errors become ours."""
+        with interrupting(self.connection.interrupt):
+            try:
+                yield
+            except sqlite3.Error as exc:
+                raise translated(exc, self.where, self.connection, error=SourceError) from exc
+
+    def begin(self) -> None:
+        """Take a snapshot: every statement from now on sees the file as it is now."""
+        with self.calling():
+            self.connection.execute("BEGIN").close()
+            self._touch()
+
+    def touch(self) -> None:
+        """Wait, a while, for another process that is writing."""
+        with self.calling():
+            self._touch()
+
+    def _touch(self) -> None:
+        connection = self.connection
+        patiently(lambda: connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").close(), BUSY_SECONDS)
+
+    def one(self, statement: str, *parameters: object) -> Any:
+        """Return the first row, or None."""
+        with self.calling():
+            return self._one(statement, parameters)
+
+    def attempt(self, statement: str, *parameters: object, longest_bytes: int | None = None) -> Any:
+        """Return the first row with its text as bytes, or None: SQLite can not do this, whatever the reason.
+
+        Args:
+            statement: whose failing has another way round it.
+            parameters: of the statement.
+            longest_bytes: how long a value, or a row that is read, may be at most.
+        """
+        if longest_bytes is not None:
+            self.limit_values(longest_bytes)
+        self.connection.text_factory = bytes
+        try:
+            with interrupting(self.connection.interrupt):
+                return self._one(statement, parameters)
+        except sqlite3.Error:
+            return None
+        finally:
+            self.connection.text_factory = str
+            self.limit_values()
+
+    def _one(self, statement: str, parameters: tuple[object, ...]) -> Any:
+        cursor = self.connection.execute(statement, parameters)
+        try:
+            return cursor.fetchone()
+        finally:
+            cursor.close()
+
+    def limit_values(self, longest_bytes: int = _LONGEST_BYTES) -> None:
+        """Let SQLite refuse longer values; without an argument, as long ones as we take."""
+        self.connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, longest_bytes)
+
+    def is_strict(self, table: str) -> bool:
+        """Whether SQLite holds every value of the table to the type of its column."""
+        schema, _, name = table.rpartition(".")
+        query = "SELECT strict FROM pragma_table_list(?) WHERE schema = ?"
+        found = self.one(query, name, schema or "main")
+        return bool(found and found[0])
+
+    def last_number(self, table: str) -> int | None:
+        """Return the largest row number of a table, which it tells without being read; None where it has none."""
+        try:
+            found = self.connection.execute(f"SELECT max(rowid) FROM {quoted_path(table)}").fetchone()  # noqa: S608
+        except sqlite3.Error:
+            return None  # a view, or a table WITHOUT ROWID
+        number = found[0] or 0
+        return number if isinstance(number, int) else None
+
+    def declared_types(self, statement: str) -> list[str] | None:
+        """Return what the columns of ``statement`` were declared as, ``""`` for expressions; None if it is no SELECT.
+
+        SQLite tells that only of tables and views, so the statement becomes a temporary view for a moment. From 3.41 on it
+        says BLOB also where nothing is declared; then the values decide, which are bytes if it was.
+        """
+        connection = self.connection
+        try:
+            connection.execute(f"CREATE TEMP VIEW penstock AS\n{bare(statement)}")
+            try:
+                declared = [row[2] for row in connection.execute("PRAGMA temp.table_info(penstock)")]
+            finally:
+                connection.execute("DROP VIEW temp.penstock")
+        except sqlite3.Error:
+            return None  # what is wrong with it, running it will tell
+        return declared if _SAYS_WHAT_IS_DECLARED else ["" if text == "BLOB" else text for text in declared]
+
+
+def quoted_column(name: str) -> str:
+    """Quote with backticks: what is in double quotes and no column, SQLite takes for a string."""
+    return "`" + name.replace("`", "``") + "`"

@@ -1,0 +1,275 @@
+"""How SQLite packs the rows of a page into one value, and how that becomes Arrow columns: no Python object per row.
+
+A row becomes a JSON array, a page a text of such lines, and Arrow's CSV reader takes it apart: commas and quotes are
+where CSV has them, and a number, a text and NULL look different. What JSON would bend goes another way:
+
+* a double as integers, from which a division, and where it has more digits additions, make it again. SQLite has done
+  the same arithmetic on every value and compared; both do as IEEE 754 says, so what was equal there is equal here;
+* bytes, and text with control characters, end to end in a value of their own, and their lengths in the row.
+
+Every column has ways, the cheapest first. A value that its way can not carry exactly, or that is none of the column's
+type, makes its row NULL, the count of rows tells, and the page is read in another way, or row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any, final
+
+from penstock._extras import need
+from penstock.connectors.sqlite._types import ArrowType
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["PROBE", "PROBED", "Column", "Packing"]
+
+_SHIFT = float(1 << 62)
+_DECIMALS = (1e4, 1e8)  # hundredths and the like, and degrees
+
+# A control character anywhere; GLOB ends at the first NUL, and instr() finds it.
+_HAS_CONTROLS = "({0} GLOB '*[' || char(1, 45, 31) || ']*' OR instr({0}, char(0)))"
+
+PROBE = (
+    "SELECT json_array(-9223372036854775808, NULL, '', 'a''b\"c\\d,' || char(0, 9, 10, 31, 127, 233, 128512)), "
+    f"{_SHIFT:.1f}, " + ", ".join(f"{factor:.1f}" for factor in _DECIMALS)
+)
+"""JSON of this SQLite, and the numbers doubles are made with."""
+PROBED = (
+    '[-9223372036854775808,null,"","a\'b\\"c\\\\d,\\u0000\\t\\n\\u001f\x7f\xe9\U0001f600"]'.encode(),
+    _SHIFT,
+    *_DECIMALS,
+)
+"""What must come of it, or nothing is packed."""
+
+Array = Any  # pyarrow has no types of its own, and its stubs lack much
+
+
+@dataclass(frozen=True)
+class _Way:
+    """One way to carry the values of a column.
+
+    Attributes:
+        fields: SQL for what stands in the row.
+        types: Arrow's names of their types.
+        misfit: SQL, true of a value that can not go this way and stay as it is.
+        misfit_at_length: as ``misfit``, and what only the packed page shows; too slow to be asked of every page.
+        made: from the fields, and the bytes, to the column.
+        raw: SQL for what goes as bytes, end to end.
+    """
+
+    fields: tuple[str, ...]
+    types: tuple[str, ...]
+    misfit: str
+    misfit_at_length: str
+    made: Callable[[list[Array], bytes], Array]
+    raw: str = ""
+
+
+@final
+class Column:
+    """A column of a page, and the way it goes at present."""
+
+    def __init__(self, sql: str, kind: str, *, is_computed: bool, has_negative_zero: bool) -> None:
+        """Choose the first way.
+
+        Args:
+            sql: the column, quoted.
+            kind: name of its Arrow type.
+            is_computed: whether it is made by an expression, of which JSON would remain JSON.
+            has_negative_zero: whether a zero may be -0.0, which no comparison tells from 0.0.
+        """
+        if kind == "double":
+            ways = _double_ways(sql, has_negative_zero=has_negative_zero)
+        elif kind == "string":
+            ways = [_raw_way(sql, kind)] if is_computed else [_text_way(sql), _raw_way(sql, kind)]
+        else:
+            ways = [_raw_way(sql, kind)] if kind == "binary" else [_number_way(sql, kind)]
+        self.way, *self._more = ways
+
+    @property
+    def has_another_way(self) -> bool:
+        """Whether there is one to turn to."""
+        return bool(self._more)
+
+    def turn(self) -> None:
+        """Go the next way from now on."""
+        self.way = self._more.pop(0)
+
+
+def _number_way(sql: str, kind: str) -> _Way:
+    # Unary plus takes the column's affinity away, so that values are compared as they are: text is above all numbers.
+    # A real has a point or an exponent in JSON, and is no integer in CSV.
+    misfit = f"+{sql} NOT IN (0, 1)" if kind == "bool" else f"+{sql} >= '' COLLATE BINARY"
+    return _Way((sql,), (kind,), misfit, misfit, lambda fields, _raw: fields[0])
+
+
+def _text_way(sql: str) -> _Way:
+    # Below all text are the numbers. Bytes are above, and no JSON: an error.
+    misfit = f"+{sql} < '' COLLATE BINARY"
+    at_length = f"{misfit} OR {_HAS_CONTROLS.format(sql)}"
+    return _Way((sql,), ("string",), misfit, at_length, lambda fields, _raw: fields[0])
+
+
+def _raw_way(sql: str, kind: str) -> _Way:
+    if kind == "binary":
+        length, misfit = f"length({sql})", f"+{sql} < x''"
+    else:
+        length, misfit = f"length(CAST({sql} AS BLOB))", f"(+{sql} < '' COLLATE BINARY OR +{sql} >= x'')"
+    return _Way((length,), ("int64",), misfit, misfit, lambda fields, raw: _of_bytes(fields[0], raw, kind), sql)
+
+
+def _double_ways(sql: str, *, has_negative_zero: bool) -> list[_Way]:
+    zero = f" OR {sql} = 0" if has_negative_zero else ""
+    ways = []
+    for factor in _DECIMALS:
+        scaled = f"CAST(round({sql} * {factor:.1f}) AS INTEGER)"
+        misfit = f"({scaled} / {factor:.1f} <> +{sql}{zero})"
+        ways.append(_Way((scaled,), ("int64",), misfit, misfit, _divided_by(factor)))
+    parts = [f"CAST({sql} AS INTEGER)"]
+    rest, again = sql, parts[0]
+    for below in (f" / {_SHIFT:.1f}", f" / {_SHIFT:.1f} / {_SHIFT:.1f}"):
+        rest = f"(({rest} - {parts[-1]}) * {_SHIFT:.1f})"
+        parts.append(f"CAST({rest} AS INTEGER)")
+        again += f" + {parts[-1]}{below}"
+        misfit = f"({again} <> +{sql}{zero})"
+        ways.append(_Way(tuple(parts), ("int64",) * len(parts), misfit, misfit, _joined))
+    return ways
+
+
+def _divided_by(factor: float) -> Callable[[list[Array], bytes], Array]:
+    # Beyond 2**53 Arrow refuses, as it does to take such an integer from Python for a double.
+    return lambda fields, _raw: _compute().divide(fields[0].cast("double"), factor)
+
+
+def _joined(fields: list[Array], _raw: bytes) -> Array:
+    compute = _compute()
+    column = fields[0].cast("double")
+    for number, field in enumerate(fields[1:], 1):
+        part = field.cast("double", safe=False)  # as many bits as the double had
+        for _shift in range(number):
+            part = compute.divide(part, _SHIFT)
+        column = compute.add(column, part)
+    return column
+
+
+def _of_bytes(lengths: Array, raw: bytes, kind: str) -> Array:
+    """Cut bytes into values."""
+    arrow, compute = _pyarrow(), _compute()
+    ends = compute.cumulative_sum(lengths.fill_null(0))
+    offsets = arrow.concat_arrays([arrow.array([0], "int64"), ends]).cast("int32")
+    if offsets[-1].as_py() != len(raw):
+        raise arrow.ArrowInvalid("lengths and bytes do not match")
+    validity = lengths.is_valid().buffers()[1]
+    buffers = [validity, offsets.buffers()[1], arrow.py_buffer(raw)]
+    column = arrow.Array.from_buffers(arrow.type_for_alias(kind), len(lengths), buffers)
+    column.validate(full=True)
+    return column
+
+
+@final
+class Packing:
+    """How the columns of a page are packed at present.
+
+    Attributes:
+        columns: in their order.
+    """
+
+    def __init__(self, columns: Sequence[Column], most_arguments: int) -> None:
+        self.columns = columns
+        self._most_fields = most_arguments - 2  # of a JSON array, which begins and ends with a zero
+
+    @property
+    def selected(self) -> str:
+        """What to select of a page: how many rows there are, the packed ones, and the bytes of each raw column."""
+        fields = [field for column in self.columns for field in column.way.fields]
+        chunks = [fields[first : first + self._most_fields] for first in range(0, len(fields), self._most_fields)]
+        packed = " || ".join(f"json_array(0, {', '.join(chunk)}, 0)" for chunk in chunks)
+        misfit = " OR ".join(column.way.misfit for column in self.columns)
+        lines = f"group_concat(CASE WHEN {misfit} THEN NULL ELSE {packed} END, char(10))"
+        raws = [f"group_concat({way.raw}, '')" for way in self._raw_ways()]
+        return ", ".join(["count(*)", lines, *raws])
+
+    @property
+    def values_at_once(self) -> int:
+        """How many values of a page are as large as it may be."""
+        return 1 + len(self._raw_ways())
+
+    def unpacked(
+        self, rows: int, page: bytes, raws: Sequence[bytes | None], schema: pa.Schema
+    ) -> pa.RecordBatch | None:
+        """Return the batch that a page is; None where a value is not what it has to be."""
+        arrow = _pyarrow()
+        if not rows:
+            empty: pa.RecordBatch = arrow.RecordBatch.from_pylist([], schema=schema)
+            return empty
+        if not _is_csv(page):
+            return None
+        left = iter([raw or b"" for raw in raws])
+        try:
+            fields = self._fields(page)
+            arrays = []
+            for column in self.columns:
+                own = [next(fields) for _field in column.way.fields]
+                if len(own[0]) != rows:
+                    return None
+                arrays.append(column.way.made(own, next(left) if column.way.raw else b""))
+        except arrow.ArrowInvalid:
+            return None
+        batch: pa.RecordBatch = arrow.RecordBatch.from_arrays(arrays, schema=schema)
+        return batch
+
+    def _raw_ways(self) -> list[_Way]:
+        return [column.way for column in self.columns if column.way.raw]
+
+    def _fields(self, page: bytes) -> Any:
+        from pyarrow import csv
+
+        kinds = list(chain.from_iterable(column.way.types for column in self.columns))
+        names = [str(number) for number in range(len(kinds))]
+        table = csv.read_csv(
+            _pyarrow().BufferReader(page),
+            # One block: a column is one piece. A thread of Arrow's would only wait for it.
+            read_options=csv.ReadOptions(
+                use_threads=False, block_size=len(page) + 1, column_names=self._with_zeros(names)
+            ),
+            parse_options=csv.ParseOptions(double_quote=False, escape_char="\\"),
+            convert_options=csv.ConvertOptions(
+                column_types=dict(zip(names, map(_field_type, kinds), strict=True)),
+                include_columns=names,
+                null_values=["null"],
+                true_values=["1"],
+                false_values=["0"],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            ),
+        )
+        return iter([column.chunk(0) if column.num_chunks else column.combine_chunks() for column in table.columns])
+
+    def _with_zeros(self, names: list[str]) -> list[str]:
+        """Put the zeros around every array between the names: ``[0``, ``0][0`` where two meet, and ``0]``."""
+        around = ["zero 0"]
+        for first in range(0, len(names), self._most_fields):
+            around += [*names[first : first + self._most_fields], f"zero {first + 1}"]
+        return around
+
+
+def _is_csv(page: bytes) -> bool:
+    """Whether JSON escapes only what CSV does: quotes, and the escape itself."""
+    return b"\\" not in page or (left := page.replace(b"\\\\", b"")).count(b"\\") == left.count(b'\\"')
+
+
+def _field_type(name: str) -> ArrowType:
+    return _pyarrow().type_for_alias(name)
+
+
+def _compute() -> Any:
+    from pyarrow import compute
+
+    return compute
+
+
+def _pyarrow() -> Any:
+    return need("pyarrow", extra="arrow", why="hold tables")

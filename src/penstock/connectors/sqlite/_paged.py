@@ -1,0 +1,184 @@
+"""Which tables can be read in pages, by row number, and what to ask SQLite for a page. Nothing of it is read here."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.connectors._requests import SourceRequest
+from penstock.connectors._sql import quoted, quoted_path, select_statement
+from penstock.connectors.sqlite._database import Database, quoted_column
+from penstock.connectors.sqlite._packing import PROBE, PROBED
+
+__all__ = ["TableColumn", "TableInPages", "in_pages"]
+
+_NO_NUMBERS = "only a table itself has row numbers to page by"
+_COMPUTED = 2  # SQLite's number for a generated column that is not stored; one that is has 3
+_ROW_NUMBERS = ("rowid", "_rowid_", "oid")
+_WORDS_BEFORE_BRACKETS = frozenset(("and", "or", "not", "in", "between", "like", "glob", "is", "then", "when", "else"))
+_FUNCTIONS_OF_ARGUMENTS = frozenset(
+    ("abs", "coalesce", "ifnull", "instr", "length", "lower", "nullif", "round", "substr", "trim", "typeof", "upper")
+)
+
+
+@dataclass(frozen=True)
+class TableColumn:
+    """A column to read.
+
+    Attributes:
+        name: as the batches have it.
+        sql: the column, quoted.
+        declared: its declaration; ``""`` for none.
+        is_computed: whether it is a generated column that is not stored.
+        has_negative_zero: whether it may hold -0.0, which SQLite stores as 0 in a column of numbers.
+    """
+
+    name: str
+    sql: str
+    declared: str
+    is_computed: bool
+    has_negative_zero: bool
+
+
+@dataclass(frozen=True)
+class TableInPages:
+    """A table with row numbers, and what of it is wanted.
+
+    Attributes:
+        columns: to read, in order.
+        limit: at most so many rows; None for all.
+        is_range: whether the condition bounds the row number, so that the first and last row wanted are found at once.
+    """
+
+    _table: str
+    _row_number: str
+    _where: str | None
+    columns: tuple[TableColumn, ...]
+    limit: int | None
+    is_range: bool
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether not every row of a page is wanted."""
+        return self._where is not None
+
+    # Numbers stand in the text: beside parameters of ours, one in the condition would be taken for one of them.
+
+    def page(self, selected: str, first: int, last: int) -> str:
+        """Return the SELECT of a page."""
+        # As an operand of unary plus the condition tempts SQLite to no other way through the table than by page.
+        where = "" if self._where is None else f" AND +(\n{self._where}\n)"
+        of_page = f"{self._row_number} BETWEEN {first:d} AND {last:d}{where}"
+        return f"SELECT {selected} FROM {self._table} NOT INDEXED WHERE {of_page}"  # noqa: S608 - names are quoted
+
+    def rows(self, first: int, last: int, limit: int) -> str:
+        """Return the SELECT of a page's rows, at most so many; -1 for all."""
+        return f"{self.page(', '.join(column.sql for column in self.columns), first, last)} LIMIT {limit:d}"
+
+    def end(self, first: int, rows: int) -> str:
+        """Return the SELECT of the last row number of a page of so many rows."""
+        number = self._row_number
+        return (
+            f"SELECT {number} FROM {self._table} NOT INDEXED "  # noqa: S608 - as above
+            f"WHERE {number} >= {first:d} ORDER BY {number} LIMIT 1 OFFSET {rows - 1:d}"
+        )
+
+    @property
+    def bounds(self) -> tuple[str, str]:
+        """Return the SELECTs of the first and last row number wanted."""
+        number = self._row_number
+        wanted = f"SELECT {number} FROM {self._table} WHERE (\n{self._where}\n) ORDER BY {number}"  # noqa: S608 - as above
+        return f"{wanted} LIMIT 1", f"{wanted} DESC LIMIT 1"
+
+
+def in_pages(database: Database, request: SourceRequest) -> TableInPages | str:
+    """Return what to read in pages; or why the rows are to be read one by one, in words.
+
+    Args:
+        database: open.
+        request: what of it is wanted.
+    """
+    if request.table is None:
+        return "a query has no row numbers to page by"
+    if request.where is not None and _may_change(request.where):
+        return "the condition calls functions, which may say something else on every page"
+    if database.one("PRAGMA encoding")[0] != "UTF-8":
+        return "the text is UTF-16"
+    if not _is_table(database, request.table):
+        return _NO_NUMBERS
+    if (request.where is not None or request.columns is not None) and _walk(database, request) is None:
+        return "SQLite finds the rows by an index"
+    if database.attempt(PROBE) != PROBED:
+        return "this SQLite writes another JSON"
+    return _with_columns(database, request)
+
+
+def _with_columns(database: Database, request: SourceRequest) -> TableInPages | str:
+    assert request.table is not None
+    schema, _, name = request.table.rpartition(".")
+    with database.calling():
+        pragma = f"PRAGMA {quoted(schema or 'main')}.table_xinfo({quoted(name)})"
+        about = {row[1].lower(): row for row in database.connection.execute(pragma)}
+    number = next((word for word in _ROW_NUMBERS if word not in about), None)
+    if number is None:
+        return "its columns have taken every name of the row number"
+    asked = [quoted_column(name) for name in request.columns or [row[1] for row in about.values()]]
+    path = quoted_path(request.table)
+    if database.attempt(f"EXPLAIN SELECT {number} FROM {path}") is None:  # noqa: S608 - the name is quoted
+        return _NO_NUMBERS  # it is WITHOUT ROWID
+    with closing(database.connection.execute(f"SELECT {', '.join(asked)} FROM {path} LIMIT 0")) as cursor:  # noqa: S608
+        names = [column[0] for column in cursor.description]
+    columns = tuple(_column(name, sql, about.get(name.lower())) for name, sql in zip(names, asked, strict=True))
+    is_range = request.where is not None and _walk(database, request) == "range"
+    table = TableInPages(path, number, request.where, columns, request.limit, is_range)
+    if database.attempt(f"EXPLAIN {table.rows(0, 0, 0)}") is None:
+        return "SQLite does not take the condition in brackets"
+    return table
+
+
+def _column(name: str, sql: str, about: tuple[Any, ...] | None) -> TableColumn:
+    if about is None:  # the row number, by one of its names
+        return TableColumn(name, sql, "INTEGER", is_computed=False, has_negative_zero=False)
+    _number, _name, declared, _notnull, default, _key, hidden = about
+    is_computed = hidden == _COMPUTED
+    # Stored in a column of numbers -0.0 is 0. Not where anything may be stored, it is computed, or it is the default.
+    takes_anything = re.search("BLOB|^ANY$|^$", declared.upper()) is not None
+    has_negative_zero = is_computed or takes_anything or "-" in str(default)
+    return TableColumn(name, sql, declared, is_computed, has_negative_zero)
+
+
+def _may_change(where: str) -> bool:
+    """Whether a condition may give something else each time: it calls a function, asks another table, or the clock."""
+    text = where.lower()
+    called = re.findall(r"([\w$]+|[\"`\]])\s*\(", text)
+    words = re.search(r"\b(select|current_date|current_time|current_timestamp)\b", text)
+    is_known = (_WORDS_BEFORE_BRACKETS | _FUNCTIONS_OF_ARGUMENTS).issuperset(called)
+    return words is not None or "--" in text or "/*" in text or not is_known
+
+
+def _is_table(database: Database, table: str) -> bool:
+    """Whether it is stored as a table, and is not a view or virtual."""
+    schema, _, name = table.rpartition(".")
+    known = f"{quoted(schema or 'main')}.sqlite_master"
+    query = f"SELECT 1 FROM {known} WHERE name = ? COLLATE NOCASE AND type = 'table' AND rootpage > 0"  # noqa: S608
+    return database.attempt(query, name) is not None
+
+
+def _walk(database: Database, request: SourceRequest) -> str | None:
+    """Return how SQLite, left to itself, goes through the table: a ``"scan"``, a ``"range"`` of it; None if by an index."""
+    try:
+        cursor = database.connection.execute(f"EXPLAIN QUERY PLAN {select_statement(request, quoted_column)}")
+        steps = [row[-1] for row in cursor]
+    except sqlite3.Error:
+        return None
+    assert request.table is not None
+    name = re.escape(request.table.rpartition(".")[2])
+    key = r"using integer primary key \(rowid[<>]\?(?: and rowid<\?)?\)"
+    walk = rf"(?:(scan)|search)(?: table)? (?:\w+\.)?{name}(?: ({key}))?"
+    found = re.fullmatch(walk, steps[0], re.IGNORECASE) if len(steps) == 1 else None
+    if found is None or bool(found[1]) == bool(found[2]):
+        return None
+    return "scan" if found[1] else "range"

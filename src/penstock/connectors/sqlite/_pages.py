@@ -1,0 +1,166 @@
+"""Read a table page by page, packed; a page that can not be packed is read row by row."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Generator
+from contextlib import closing
+from typing import TYPE_CHECKING, final
+
+from penstock.connectors.sqlite import _types as _sqlite_types
+from penstock.connectors.sqlite._database import Database
+from penstock.connectors.sqlite._packing import Column, Packing
+from penstock.connectors.sqlite._paged import TableInPages
+from penstock.connectors.sqlite._rows import VALUE_BYTES, Rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Pages"]
+
+_FIRST_NUMBER, _LAST_NUMBER = -(1 << 63), (1 << 63) - 1
+_SHARE = 4  # of batch_bytes: a page is there as text in SQLite, in Python and in the parser, before it is a batch
+_FIRST_GUESS_BYTES = 64  # of a value; the first page tells
+_LEAST_ROWS = 16  # of a page worth packing
+_MOST_ROWS = 1 << 17  # to look through, where few of them are wanted
+_GROWTH = 4
+_LONGEST_PAUSE = 64
+
+
+@final
+class Pages:
+    """The pages of a table, in a snapshot that has begun.
+
+    Attributes:
+        schema: of the batches.
+    """
+
+    def __init__(
+        self, database: Database, table: TableInPages, batch_bytes: int, misfits: _sqlite_types.Misfits
+    ) -> None:
+        self._database = database
+        self._table = table
+        self._batch_bytes = batch_bytes
+        self._misfits = misfits
+        self._page_rows = max(1, batch_bytes // _SHARE // (_FIRST_GUESS_BYTES * len(table.columns)))
+        self._read = 0
+        self._pause = self._last_pause = 0  # pages not to try
+        self._first, self._last = self._bounds()
+        kinds = self._kinds()
+        self.schema = _sqlite_types.arrow_schema([column.name for column in table.columns], kinds)
+        columns = [
+            Column(of.sql, kind, is_computed=of.is_computed, has_negative_zero=of.has_negative_zero)
+            for of, kind in zip(table.columns, kinds, strict=True)
+        ]
+        self._packing = Packing(columns, database.connection.getlimit(sqlite3.SQLITE_LIMIT_FUNCTION_ARG))
+        self._begun: tuple[int, pa.RecordBatch | None] | None = self._next(self._first)
+
+    def batches(self) -> Generator[pa.RecordBatch]:
+        """Iterate over the batches; blocks while SQLite reads a page."""
+        first = self._first
+        while first <= self._last and self._left != 0:
+            last, packed = self._begun or self._next(first)
+            self._begun = None
+            for batch in self._row_by_row(first, last) if packed is None else self._wanted(packed):
+                yield batch
+                self._read += batch.num_rows
+            first = last + 1
+
+    @property
+    def _left(self) -> int:
+        """How many rows are wanted yet; SQLite's -1 for all."""
+        return -1 if self._table.limit is None else self._table.limit - self._read
+
+    def _end(self, first: int) -> int:
+        """Return the number of the last row of a page."""
+        rows = max(self._page_rows, _LEAST_ROWS)
+        if self._left >= 0 and not self._table.is_narrowed:
+            rows = min(rows, self._left)
+        found = self._database.one(self._table.end(first, rows))
+        return self._last if found is None else min(self._last, int(found[0]))
+
+    def _bounds(self) -> tuple[int, int]:
+        """Return the numbers of the first and last row that may be wanted."""
+        if not self._table.is_range:
+            return _FIRST_NUMBER, _LAST_NUMBER
+        found = [self._database.one(statement) for statement in self._table.bounds]
+        return (1, 0) if None in found else (found[0][0], found[1][0])
+
+    def _kinds(self) -> list[str]:
+        """Choose the types of the columns; the first rows decide where the declaration does not."""
+        kinds = [_sqlite_types.declared_type(column.declared) for column in self._table.columns]
+        open_columns = [column.sql for column, kind in zip(self._table.columns, kinds, strict=True) if kind is None]
+        if not open_columns:
+            return [kind for kind in kinds if kind is not None]
+        # As many as would be a batch, row by row.
+        rows = max(1, self._batch_bytes // (VALUE_BYTES * len(kinds)))
+        limit = rows if self._table.limit is None else min(rows, self._table.limit)
+        selected = ", ".join(f"group_concat(DISTINCT typeof({sql}))" for sql in open_columns)
+        first_rows = self._table.rows(self._first, self._last, limit)
+        seen = iter(self._database.one(f"SELECT {selected} FROM ({first_rows})"))  # noqa: S608 - names are quoted
+        return [kind or _sqlite_types.kind_of_names((next(seen) or "").split(",")) for kind in kinds]
+
+    def _next(self, first: int) -> tuple[int, pa.RecordBatch | None]:
+        """Return where a page ends, and what is on it; None where that is to be read row by row."""
+        last = self._end(first)
+        if self._pause or self._page_rows < _LEAST_ROWS:
+            self._pause = max(0, self._pause - 1)
+            return last, None
+        batch = self._packed(first, last)
+        # After one that can not be packed the next ones are likely no better.
+        self._last_pause = 0 if batch is not None else min(2 * self._last_pause or 1, _LONGEST_PAUSE)
+        self._pause = self._last_pause
+        return last, batch
+
+    def _wanted(self, batch: pa.RecordBatch) -> list[pa.RecordBatch]:
+        return [batch if self._left < 0 else batch.slice(0, self._left)] if batch.num_rows else []
+
+    def _packed(self, first: int, last: int) -> pa.RecordBatch | None:
+        """Return a page as one batch; None where it can not be packed, or weighs too much."""
+        while True:
+            statement = self._table.page(self._packing.selected, first, last)
+            taken = self._database.attempt(statement, longest_bytes=self._longest_bytes)
+            if taken is None:
+                return None
+            rows, page, *raws = taken
+            batch = self._packing.unpacked(rows, page or b"", raws, self.schema)
+            if batch is not None:
+                self._heed(sum(map(len, filter(None, (page, *raws)))))
+                return batch
+            if not self._turn(first, last):
+                return None
+
+    @property
+    def _longest_bytes(self) -> int:
+        """How long each of the values may be that a page is packed into."""
+        return self._batch_bytes // self._packing.values_at_once
+
+    def _turn(self, first: int, last: int) -> bool:
+        """Let every column whose values do not fit its way go another; say whether there is one."""
+        columns = [column for column in self._packing.columns if column.has_another_way]
+        if not columns:
+            return False
+        selected = ", ".join(f"max({column.way.misfit_at_length})" for column in columns)
+        found = self._database.one(self._table.page(selected, first, last))
+        turning = [column for column, does_not_fit in zip(columns, found, strict=True) if does_not_fit]
+        for column in turning:
+            column.turn()
+        return bool(turning)
+
+    def _row_by_row(self, first: int, last: int) -> Generator[pa.RecordBatch]:
+        size = 0
+        statement = self._table.rows(first, last, self._left)
+        with closing(Rows(self._database, statement, self._batch_bytes)) as rows:
+            while taken := rows.take():
+                batch = _sqlite_types.record_batch(taken, self.schema, misfits=self._misfits, first_row=self._read + 1)
+                rows.heed(batch.nbytes)
+                size += batch.nbytes
+                yield batch
+        self._heed(size)
+
+    def _heed(self, page_bytes: int) -> None:
+        """Let the next page be as large as it should, going by this one."""
+        rows = max(self._page_rows, _LEAST_ROWS)
+        wanted_bytes = min(self._batch_bytes // _SHARE, self._longest_bytes // 2)
+        fitting = rows * wanted_bytes // max(1, page_bytes)
+        self._page_rows = max(1, min(fitting, rows * _GROWTH, _MOST_ROWS))

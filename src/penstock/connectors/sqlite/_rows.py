@@ -1,0 +1,63 @@
+"""Rows as Python has them: for queries, and for what SQLite can not pack."""
+
+from __future__ import annotations
+
+from operator import length_hint
+from typing import final
+
+from penstock.connectors.sqlite import _database
+from penstock.connectors.sqlite._database import Database
+from penstock.connectors.sqlite._errors import patiently
+from penstock.errors import SourceError
+
+__all__ = ["VALUE_BYTES", "Row", "Rows"]
+
+VALUE_BYTES = 40  # a number as a Python object; text and bytes are as much and their length
+
+Row = tuple[object, ...]
+
+
+@final
+class Rows:
+    """A running SELECT, handed out in lists of rows that weigh about ``batch_bytes``.
+
+    Attributes:
+        names: of the columns.
+        taken_bytes: what the last rows weighed.
+    """
+
+    def __init__(self, database: Database, statement: str, batch_bytes: int) -> None:
+        self._database = database
+        self._batch_bytes = self._budget_bytes = batch_bytes
+        self.taken_bytes = 0
+        connection = database.connection
+        with database.calling():
+            self._cursor = patiently(lambda: connection.execute(statement), _database.BUSY_SECONDS)
+        if self._cursor.description is None:
+            raise SourceError("the query returns no rows", where=database.where, hint="use a SELECT")
+        self.names = [column[0] for column in self._cursor.description]
+
+    def close(self) -> None:
+        """Let go of the statement, also in the middle."""
+        self._cursor.close()
+
+    def take(self) -> list[Row]:
+        """Block until there are rows enough, or no more; an empty list is the end."""
+        rows: list[Row] = []
+        size = 0
+        least = VALUE_BYTES * len(self.names)
+        with self._database.calling():
+            for row in self._cursor:
+                rows.append(row)
+                # Every row, because one wide one may weigh more than all before. length_hint() is zero for what has
+                # no length, and takes a quarter of the time of sys.getsizeof().
+                size += least + sum(map(length_hint, row))
+                if size >= self._budget_bytes:
+                    break
+        self.taken_bytes = size
+        return rows
+
+    def heed(self, batch_bytes: int) -> None:
+        """Take fewer characters from now on, where the last rows made a larger batch: some have four bytes."""
+        if batch_bytes > self.taken_bytes:
+            self._budget_bytes = max(1, self._batch_bytes * self.taken_bytes // batch_bytes)
