@@ -12,7 +12,8 @@ from penstock.errors import SourceError
 
 __all__ = ["VALUE_BYTES", "Row", "Rows"]
 
-VALUE_BYTES = 40  # a number as a Python object; text and bytes are as much and their length
+VALUE_BYTES = 48  # a number as a Python object, and its place in the row; text and bytes are as much and their length
+_ROW_BYTES = 64  # of the row itself
 
 Row = tuple[object, ...]
 
@@ -45,7 +46,7 @@ class Rows:
         """Block until there are rows enough, or no more; an empty list is the end."""
         rows: list[Row] = []
         size = 0
-        least = VALUE_BYTES * len(self.names)
+        least = _ROW_BYTES + VALUE_BYTES * len(self.names)
         with self._database.calling():
             for row in self._cursor:
                 rows.append(row)
