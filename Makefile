@@ -4,7 +4,7 @@
 PYTHON = $(shell scripts/pythons)
 BIN = .venv/bin
 INSTALL = -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
-IN_PARALLEL = --numprocesses 2 --dist loadgroup
+IN_PARALLEL = --numprocesses 2
 VERSIONS = pyproject.toml constraints.txt
 
 .DEFAULT_GOAL = help

@@ -39,8 +39,24 @@ SERVICES = frozenset(
         "s3_server",
     }
 )
-#: Tests that look through the heap many times; it grows while tests run, so at the end each would take seven times as long.
-SEARCH_THE_HEAP = frozenset({"test_proof.py", "test_watch.py"})
+#: Tests that look through the heap many times. It grows while tests run: at the end each would take several times as long.
+SEARCH_THE_HEAP = frozenset(
+    {
+        "test_cursors.py",
+        "test_descriptors.py",
+        "test_generators.py",
+        "test_leftovers.py",
+        "test_own.py",
+        "test_processes.py",
+        "test_proof.py",
+        "test_resources.py",
+        "test_task_checks.py",
+        "test_task_waits.py",
+        "test_tasks.py",
+        "test_trio_tasks.py",
+        "test_watch.py",
+    }
+)
 #: Servers that speak MongoDB's protocol, by what they are good for; a test's name says which one it ran on.
 _MONGOD = ["mongod"] if "PENSTOCK_MONGO_URI" in os.environ else []
 MONGO_SERVERS = {
@@ -65,8 +81,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if SERVICES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("service")
-        if item.path.name == "test_corpus.py":  # its programs are run once, and not once in each worker of pytest-xdist
-            item.add_marker(pytest.mark.xdist_group("corpus"))
     items.sort(key=lambda item: item.path.name not in SEARCH_THE_HEAP)
 
 

@@ -31,8 +31,13 @@ KEY_LINES = {
     "07_ten_calls_one_connection": ["closed:  10 connections", "drained: 1 connection"],
     "08_three_services_one_deadline": ["2 done, 0 failed, 1 pending", "cancelled: ['reviews']", "threads left: 0"],
     "09_a_large_array_released": ["used 40,000,000 of them", "the array is gone"],
+    "11_a_sink_of_your_own": [
+        "Inbox:        the inbox: the stream failed after 0 bytes, and something was published",
+        "CarefulInbox: keeps every promise",
+        "a copy whose source fails: the sensor was unplugged; delivered: False",
+    ],
     "10_rows_from_a_loop": ["row 150001: 'celsius' is 'warm'", "1,000 rows of 10 pages; connections: 1"],
-    "11_rows_on_their_way": ["1,000 paid orders", "in map(with_name), row 1,500", "appeared: False", "threads left: 0"],
+    "12_rows_on_their_way": ["1,000 paid orders", "in map(with_name), row 1,500", "appeared: False", "threads left: 0"],
 }
 
 #: The one example whose output is data, so that it talks on standard error.

@@ -200,7 +200,7 @@ def test_azure_patterns_and_jumping(container: str) -> None:
 
 
 def test_google_objects_are_read(fake_gcs: FakeGcs, environment: Callable[[dict[str, str]], None]) -> None:
-    """One, and those that match a pattern; uploads are what the emulator does not know."""
+    """One, and those that match a pattern; uploads, which the emulator does not know, are in test_objects_google.py."""
     environment(fake_gcs.environment)
     bucket = fake_gcs.create_bucket()
     for name, data in (("t/b.csv", b"n\n2\n"), ("t/a.csv", b"n\n1\n"), ("t/a.txt", b"")):

@@ -281,8 +281,11 @@ def test_ends_do_not_keep_each_other_alive() -> None:
     reader.close()
 
 
-def test_dropping_an_end_while_the_pipe_is_busy_does_not_deadlock() -> None:
+def test_dropping_an_end_while_the_pipe_is_busy_does_not_deadlock(request: pytest.FixtureRequest) -> None:
     """The collector may run a finalizer in the very thread that is inside the pipe: it takes no lock there."""
+    gc.collect()
+    gc.freeze()  # the collector, which is to run at every step, need not look at everything else each time
+    request.addfinalizer(gc.unfreeze)
     for _ in range(30):
         reader, writer = pipe(8)
         cycle: list[object] = [writer]

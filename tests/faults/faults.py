@@ -30,6 +30,7 @@ class Fault(enum.Enum):
     STALLED_SOURCE = ("the source gives nothing more", {5})
     STALLED_SINK = ("the sink takes nothing more", {5})
     DISK_FULL = ("the disk is full", {4})
+    READER_GONE = ("who reads the standard output leaves", {141})
     CUT_SOURCE = ("the connection to the source is cut", {3})
     CUT_SINK = ("the connection to the sink is cut", {4})
     BURST_SOURCE = ("the source answers 503 a few times", {0, 3})
@@ -38,6 +39,11 @@ class Fault(enum.Enum):
     def __init__(self, what: str, exit_codes: set[int]) -> None:
         self.what = what
         self.exit_codes = frozenset(exit_codes)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nobody is told: ``| head`` has what it wanted."""
+        return self is Fault.READER_GONE
 
     @property
     def is_signal(self) -> bool:
@@ -74,8 +80,10 @@ class Given:
         uri: address of the source or sink; an object for a source that is one.
         options: keyword arguments of ``penstock.copy``.
         environment: variables that a process needs to find it.
+        stream: descriptor of the process that is its standard input or output; the address is ``-`` then.
     """
 
     uri: Any
     options: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    stream: int | None = None

@@ -48,7 +48,8 @@ def run(source: Given, sink: Given, fault: Fault, variables: Any) -> Ended:
     elif fault.is_signal:
         options |= {"bwlimit": SLOWLY}
     environment = {**source.environment, **sink.environment}
-    if fault.is_signal or fault is Fault.DISK_FULL:
+    streams = {source.stream, sink.stream} - {None}
+    if streams or fault.is_signal or fault is Fault.DISK_FULL:
         return _in_a_process(source, sink, fault, options, environment)
     for name, value in environment.items():
         variables.setenv(name, value)
@@ -68,11 +69,15 @@ def _in_a_process(
     process = subprocess.Popen(
         command,
         env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL if source.stream is None else source.stream,
+        stdout=sink.stream,
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=_limit_files if fault is Fault.DISK_FULL else None,  # noqa: PLW1509  the limit, and nothing else
     )
+    for stream in (source.stream, sink.stream):
+        if stream is not None:
+            os.close(stream)  # the process has its own: now its neighbours see it end
     with process:
         assert process.stderr is not None
         lines = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -11,7 +12,8 @@ from typing import Any, Protocol
 import pytest
 
 from penstock.connectors.objects._s3_client import Patience
-from tests.faults.faults import OF_EVERY_PAIR, Fault, Given, Ground
+from tests.faults.faults import OF_EVERY_PAIR, ROWS, Fault, Given, Ground
+from tests.faults.neighbours import Downstream
 from tests.servers.http import Ending, HttpServer, Reply
 from tests.servers.proxy import Proxy, Trouble
 
@@ -65,6 +67,46 @@ class File:
 
     def left_behind(self) -> list[str]:
         return [path.name for path in self._folder.iterdir() if path != self._path]
+
+
+class Stdout:
+    """Standard output: a pipe to another program, or a file. It can not be taken back, so what came must be a beginning."""
+
+    name = "stdout"
+    faults = OF_EVERY_PAIR | {Fault.SINK_ERROR, Fault.STALLED_SINK, Fault.DISK_FULL, Fault.READER_GONE}
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._path = ground.folder / "redirected"
+
+    def given(self, fault: Fault) -> Given:
+        self._downstream = None
+        if fault is Fault.SINK_ERROR:
+            stream = os.open("/dev/full", os.O_WRONLY)
+        elif fault is Fault.DISK_FULL:
+            stream = os.open(self._path, os.O_WRONLY | os.O_CREAT)
+        else:
+            reads = None if fault not in {Fault.STALLED_SINK, Fault.READER_GONE} else CUT_AFTER_BYTES
+            self._downstream = Downstream(reads, holds=fault is Fault.STALLED_SINK)
+            stream = self._ground.troubles.enter_context(self._downstream).write_end
+        return Given("-", {"format": "ndjson"}, stream=stream)
+
+    def published(self) -> int | None:
+        """All rows, or None: what there is of them must be the first ones, each whole but the last."""
+        lines = self._received().split(b"\n")
+        cut = lines.pop()
+        rows = [json.loads(line) for line in lines]
+        numbers = [row["id"] if "id" in row else row["_id"] + 1 for row in rows]  # MongoDB's begin at 0
+        assert numbers == list(range(1, len(lines) + 1))
+        return len(lines) if len(lines) == ROWS and not cut else None
+
+    def _received(self) -> bytes:
+        if self._downstream is not None:
+            return self._downstream.received()
+        return self._path.read_bytes() if self._path.exists() else b""
+
+    def left_behind(self) -> list[str]:
+        return []
 
 
 class Http:
@@ -262,4 +304,4 @@ class Mysql(_Server):
         return list(self._database.tables())
 
 
-SINKS: tuple[type[SinkKit], ...] = (File, Http, S3, Sqlite, DuckDb, Postgres, Mysql)
+SINKS: tuple[type[SinkKit], ...] = (File, Stdout, Http, S3, Sqlite, DuckDb, Postgres, Mysql)

@@ -15,6 +15,7 @@ import pytest
 
 import penstock
 from tests.faults.faults import OF_EVERY_PAIR, ROW_TEXT_BYTES, ROWS, Fault, Given, Ground
+from tests.faults.neighbours import Upstream
 from tests.servers.http import HttpServer, Reply
 from tests.servers.proxy import Proxy, Trouble
 
@@ -92,6 +93,30 @@ class File:
         data = gzip.compress(_ndjson(), 1)
         self._path.write_bytes(data[: -len(data) // 8] if fault is Fault.SOURCE_ERROR else data)
         return Given(str(self._path))
+
+    def left_behind(self) -> list[str]:
+        return []
+
+
+class Stdin:
+    """Standard input: a pipe that another program writes to, and which knows nothing but its end."""
+
+    name = "stdin"
+    faults = OF_EVERY_PAIR | {Fault.SOURCE_ERROR, Fault.STALLED_SOURCE, Fault.CUT_SOURCE}
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+
+    def given(self, fault: Fault) -> Given:
+        """A record that is none, a program that writes no more, and one that dies: its gzip stops short."""
+        name, data = "ndjson", _ndjson()
+        if fault is Fault.SOURCE_ERROR:  # not as NDJSON, which would pass through to a sink that wants it, unread
+            name, data = "json", b"[" + b",".join([*_ndjson(FAULTY_ROW - 1).splitlines(), b'{"id"}'])
+        data = gzip.compress(data, 0)
+        if fault in {Fault.STALLED_SOURCE, Fault.CUT_SOURCE}:
+            data = data[:CUT_AFTER_BYTES]
+        upstream = self._ground.troubles.enter_context(Upstream(data, holds=fault is Fault.STALLED_SOURCE))
+        return Given("-", {"source_format": name, "source_compression": "gzip"}, stream=upstream.read_end)
 
     def left_behind(self) -> list[str]:
         return []
@@ -278,4 +303,4 @@ class S3:
         return []
 
 
-SOURCES: tuple[type[SourceKit], ...] = (Iterable, File, Sqlite, DuckDb, Postgres, Mysql, Mongo, Http, S3)
+SOURCES: tuple[type[SourceKit], ...] = (Iterable, File, Stdin, Sqlite, DuckDb, Postgres, Mysql, Mongo, Http, S3)

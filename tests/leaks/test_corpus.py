@@ -1,6 +1,8 @@
 """Every leaking program gets the report it must give, and every clean one gets none.
 
-Each program runs in a process of its own, several at a time, since most of their time they wait.
+Each program runs in a process of its own, several at a time, since most of their time they wait. The workers of pytest-xdist
+share them: each runs those that nobody has claimed, and reads what came of the others. (Its groups, which were to have one
+worker do all, have no effect with pytest 9.2.)
 """
 
 from __future__ import annotations
@@ -8,12 +10,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pickle
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,13 +84,52 @@ def outcome_of(name: str, environment: dict[str, str]) -> Outcome:
 
 
 @pytest.fixture(scope="module")
-def outcomes(request: pytest.FixtureRequest) -> dict[str, Outcome]:
+def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     """What came of each program that the tests of this run are about."""
     selected = programs_of(request.session.items)
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    shared = SharedOutcomes(folder_of_all_workers(tmp_path_factory))
     with postgres_for(selected, request, environment), ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = pool.map(outcome_of, selected, [environment] * len(selected))
-        return dict(zip(selected, found, strict=True))
+        list(pool.map(lambda name: shared.run_unless_claimed(name, environment), selected))
+    return {name: shared.wait_for(name) for name in selected}
+
+
+def folder_of_all_workers(factory: pytest.TempPathFactory) -> Path:
+    """A folder that every worker of this run of pytest has, and no other run."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "corpus"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@dataclass(frozen=True)
+class SharedOutcomes:
+    """What came of the programs, in files: one to claim a program by, and one with what came of it."""
+
+    folder: Path
+
+    def run_unless_claimed(self, name: str, environment: dict[str, str]) -> None:
+        """Run a program, unless another worker has it in hand."""
+        file = self._file(name)
+        try:
+            file.with_suffix(".claimed").touch(exist_ok=False)
+        except FileExistsError:
+            return
+        unfinished = file.with_suffix(".new")
+        unfinished.write_bytes(pickle.dumps(outcome_of(name, environment)))
+        unfinished.rename(file)
+
+    def wait_for(self, name: str) -> Outcome:
+        """Return what came of it, once its worker knows."""
+        deadline = time.monotonic() + 2 * _MOST_SECONDS
+        while not self._file(name).exists():
+            assert time.monotonic() < deadline, f"the worker that runs {name} does not say what came of it"
+            time.sleep(0.05)
+        outcome: Outcome = pickle.loads(self._file(name).read_bytes())
+        return outcome
+
+    def _file(self, name: str) -> Path:
+        return self.folder / f"{name.replace('/', '-')}.outcome"
 
 
 def programs_of(items: list[pytest.Item]) -> list[str]:

@@ -1,4 +1,4 @@
-"""AWS Signature Version 4 for small requests: what the S3 helper signs with, independent of the clients under test."""
+"""AWS Signature Version 4: what the S3 helper and the Google door sign with, independent of the clients under test."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ def signed(
     host: str,
     path: str,
     query: Mapping[str, str],
-    body: bytes,
+    body: bytes | None,
     *,
     access_key: str,
     secret_key: str,
     region: str,
+    more_headers: Mapping[str, str] | None = None,
 ) -> tuple[str, dict[str, str]]:
-    """The request target and the headers of an S3 request signed now."""
+    """The request target and the headers of an S3 request signed now; a body of None is not covered by the signature."""
     now = datetime.now(UTC)
     scope = f"{now:%Y%m%d}/{region}/s3/aws4_request"
-    body_hash = hashlib.sha256(body).hexdigest()
+    body_hash = "UNSIGNED-PAYLOAD" if body is None else hashlib.sha256(body).hexdigest()
     headers = {"host": host, "x-amz-content-sha256": body_hash, "x-amz-date": f"{now:%Y%m%dT%H%M%SZ}"}
+    headers |= more_headers or {}
     names = ";".join(sorted(headers))
     target_path = quote(path)
     target_query = "&".join(f"{quote(key, safe='')}={quote(value, safe='')}" for key, value in sorted(query.items()))

@@ -3,7 +3,7 @@
 ``scripts/build-object-stores`` puts their programs into ``.venvs/object-stores/bin``; programs of these names on PATH do as
 well. MinIO is a real S3 server. Azurite is Microsoft's emulator of Azure Blob Storage, and checks signatures.
 fake-gcs-server emulates Google's JSON interface; of the XML interface that is used here it knows reading and listing,
-not uploads.
+not uploads: those are tested at Swift, through ``_google_door.py``.
 """
 
 from __future__ import annotations

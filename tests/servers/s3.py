@@ -86,6 +86,11 @@ class S3Server:
             "AWS_ALLOW_HTTP": "true",
         }
 
+    @property
+    def google_environment(self) -> dict[str, str]:
+        """The variable by which clients of Google Cloud Storage find it, where there is a door for them (Swift)."""
+        return {"STORAGE_EMULATOR_HOST": self.endpoint}
+
     # --- what is in it ------------------------------------------------------------------------------------------
 
     def create_bucket(self, name: str | None = None) -> str:
@@ -173,8 +178,16 @@ class S3Server:
     # --- requests -----------------------------------------------------------------------------------------------
 
     def _call(self, method: str, path: str, query: Mapping[str, str] | None = None, body: bytes = b"") -> bytes:
-        keys = {"access_key": self.access_key, "secret_key": self.secret_key, "region": self.region}
-        target, headers = signed(method, f"127.0.0.1:{self.port}", path, query or {}, body, **keys)
+        target, headers = signed(
+            method,
+            f"127.0.0.1:{self.port}",
+            path,
+            query or {},
+            body,
+            access_key=self.access_key,
+            secret_key=self.secret_key,
+            region=self.region,
+        )
         return self._request(method, target, body, headers)
 
     def _control(self, method: str, path: str, content: object = None) -> Any:

@@ -6,7 +6,8 @@
 to ``DIRECTORY/port``. It ends when its standard input does, so it never outlives whoever started it.
 
 Runs in a virtual environment of its own with ``swift`` in it: eventlet replaces half the standard library.
-In front of Swift stands :class:`Gate`, which counts what comes in and refuses or holds what it was told to.
+In front of Swift stands :class:`Gate`, which counts what comes in and refuses or holds what it was told to; between them
+:class:`GoogleDoor`, through which clients of Google Cloud Storage come in.
 """
 
 import eventlet
@@ -30,6 +31,9 @@ from eventlet import event, hubs, wsgi
 from swift.common import utils
 from swift.common.ring import RingBuilder
 from swift.common.wsgi import SwiftHttpProtocol, loadapp
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # as a script this is in no package
+from tests.servers._google_door import GoogleDoor
 
 STORAGE = ("object", "container", "account")
 CONCURRENT_REQUESTS = 256
@@ -208,7 +212,7 @@ def main(directory: Path) -> None:
     utils.validate_configuration()
     for server, socket in sockets.items():
         serve(socket, load(etc, server), SwiftHttpProtocol)
-    gate = Gate(load(etc, "proxy"))
+    gate = Gate(GoogleDoor(load(etc, "proxy")))
     front = eventlet.listen(("127.0.0.1", 0), backlog=LISTEN_BACKLOG)
     serve(front, gate, counting_protocol(gate))
     announce(directory / "port", front.getsockname()[1])
