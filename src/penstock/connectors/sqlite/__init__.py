@@ -159,14 +159,16 @@ class SqliteSource:
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE_BYTES + _ROW_OVERHEAD_BYTES)
         return connection
 
-    def _batches(self, rows: _Rows, first: list[Row], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        taken, read = first, 0
+    def _batches(self, rows: _Rows, taken: list[Row], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        read = 0
         while taken:
             batch = _sqlite_types.record_batch(taken, schema, misfits=self._misfits, first_row=read + 1)
             rows.heed(batch.nbytes)
-            yield batch
             read += len(taken)
+            taken.clear()  # nobody needs them any more, and one of them may be wide
+            yield batch
             self.rows_read = read
+            del batch
             taken = rows.take()
 
 
@@ -178,6 +180,7 @@ class _Rows:
         self._where = where
         self._batch_bytes = self._budget_bytes = batch_bytes
         self._taken_bytes = 0
+        self._held: list[Row] = []
         with self._calling():
             patiently(lambda: connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").close(), _BUSY_SECONDS)
             declared = _declared_types(connection, statement)
@@ -193,19 +196,24 @@ class _Rows:
 
     def take(self) -> list[Row]:
         """Block until there are rows enough, or no more; an empty list is the end."""
-        rows: list[Row] = []
-        size = 0
+        rows, self._held = self._held, []
+        size = self._weight(rows[0]) if rows else 0
         least = _VALUE_BYTES * len(self.names)
         with self._calling():
-            for row in self._cursor:
+            for row in self._cursor if size < self._budget_bytes else ():
                 rows.append(row)
                 # Every row, because one wide one may weigh more than all before. length_hint() is zero for what has
                 # no length, and takes a quarter of the time of sys.getsizeof().
                 size += least + sum(map(length_hint, row))
                 if size >= self._budget_bytes:
                     break
+        if len(rows) > 1 and (weight := self._weight(rows[-1])) >= self._budget_bytes:
+            self._held, size = [rows.pop()], size - weight  # a wide row comes alone, which takes no copy of it
         self._taken_bytes = size
         return rows
+
+    def _weight(self, row: Row) -> int:
+        return _VALUE_BYTES * len(self.names) + sum(map(length_hint, row))
 
     def heed(self, batch_bytes: int) -> None:
         """Take fewer characters from now on, where the last rows made a larger batch: some have four bytes."""
