@@ -30,6 +30,8 @@ _WIDE_BYTES = 1 << 20
 _LARGEST_BATCH_BYTES = 8 << 20
 _PIECE_BYTES = 3 << 18  # a multiple of three: bytes become base64
 _LONGEST_CHARACTER = 4
+_MARK_CHARACTERS = 32
+_ALPHABETS = "0123456789abcdef", "ghijklmnopqrstuv"  # a CSV may quote with a letter, which it doubles: not with two
 
 Encode = Callable[["pa.RecordBatch"], bytes]
 
@@ -74,8 +76,7 @@ def _is_wide(column: Column) -> bool:
 
 def _spliced(row: pa.RecordBatch, wide: Sequence[int], encoder: Callable[[pa.Schema], Encode]) -> Iterator[bytes]:
     """Yield the text of one row. A generator that has ended holds on to nothing, whoever still has it."""
-    mark = secrets.token_hex(16)
-    text = _with_marks(row, wide, encoder, mark)
+    mark, text = _with_marks(row, wide, encoder)
     for index in wide:
         before, found, text = text.partition(mark.encode())
         assert found, "every wide column has one"
@@ -84,13 +85,22 @@ def _spliced(row: pa.RecordBatch, wide: Sequence[int], encoder: Callable[[pa.Sch
     yield text
 
 
-def _with_marks(row: pa.RecordBatch, wide: Sequence[int], encoder: Callable[[pa.Schema], Encode], mark: str) -> bytes:
+def _with_marks(row: pa.RecordBatch, wide: Sequence[int], encoder: Callable[[pa.Schema], Encode]) -> tuple[str, bytes]:
+    """Return a mark that no data contains, and the text of the row with it in the place of each wide value."""
     arrow = pyarrow()
     columns, schema = row.columns, row.schema
     for index in wide:
-        columns[index] = arrow.array([mark], arrow.string())
         schema = schema.set(index, schema.field(index).with_type(arrow.string()))
-    return encoder(schema)(arrow.RecordBatch.from_arrays(columns, schema=schema))
+    encode = encoder(schema)
+    mark, text = "", b""
+    for alphabet in _ALPHABETS:
+        mark = "".join(secrets.choice(alphabet) for _ in range(_MARK_CHARACTERS))
+        for index in wide:
+            columns[index] = arrow.array([mark], arrow.string())
+        text = encode(arrow.RecordBatch.from_arrays(columns, schema=schema))
+        if mark.encode() in text:
+            break
+    return mark, text
 
 
 def _value(column: Column, name: str, encoder: Callable[[pa.Schema], Encode], mark: bytes) -> Iterator[bytes]:
