@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, final
 
+from penstock._extras import need
 from penstock.core.channel import ReceiveChannel, SendChannel, channel
 from penstock.engines.links import LinkState
 from penstock.engines.stopwatch import Stopwatch
@@ -60,6 +61,7 @@ class BatchLink:
             del batch  # or it would be here still while the next one is read
             if size > self._wide_bytes:
                 self._put(_DONE_WITH_IT)
+                _give_back()
 
     def _put(self, item: object) -> None:
         with self._write_blocked:
@@ -120,6 +122,11 @@ class BatchLink:
             self._receive.close()
         else:
             self._receive.abort(error)
+
+
+def _give_back() -> None:
+    """Have Arrow give back to the system what it keeps of the memory that is free now, in the thread that had it."""
+    need("pyarrow", extra="arrow", why="hold tables").default_memory_pool().release_unused()
 
 
 class _HandedOver:
