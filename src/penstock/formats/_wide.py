@@ -42,8 +42,9 @@ def encoded(batches: BatchStream, encoder: Callable[[pa.Schema], Encode]) -> Ite
     The pieces must have been taken before the next are asked for.
 
     Args:
-        batches: of columns that are neither dictionaries nor extensions, but for UUIDs: see :func:`_columns.unwrapping`.
-        encoder: returns what encodes batches of a schema, each by itself.
+        batches: of any columns that the format has a form for.
+        encoder: returns what encodes batches of a schema, each by itself. No column is a dictionary or an extension, but for
+            UUIDs.
     """
     schema, unwrapping = _columns.unwrapping(batches.schema)
     encode = encoder(schema)
