@@ -222,8 +222,8 @@ class Wire:
         while length == _FULL_PAYLOAD:
             self._fill(end + _HEADER_BYTES)
             length = _uint32(self._buffer, end)[0] & _FULL_PAYLOAD
-            view = memoryview(self._buffer)
-            view[end : self._end - _HEADER_BYTES] = view[end + _HEADER_BYTES : self._end]
+            with memoryview(self._buffer) as view:  # let go of again, so that the buffer can be lengthened
+                view[end : self._end - _HEADER_BYTES] = view[end + _HEADER_BYTES : self._end]
             self._end -= _HEADER_BYTES
             end += length
             if end > longest:
