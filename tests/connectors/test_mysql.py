@@ -524,3 +524,21 @@ def test_what_makes_no_sense_is_refused_before_connecting() -> None:
     for options in ({"table": "t", "format": "csv"}, {}, {"table": "t", "options": {"nonsense": 1}}):
         with pytest.raises(ConfigurationError):
             source_of("mysql://u@nowhere.invalid/x", **options)
+
+
+# --- wide rows ---
+
+
+def test_wide_rows_stay_what_they_were_when_the_next_have_come(mariadb: MariaDbDatabase) -> None:
+    """A wide value is not copied out of what was received; what is received later goes elsewhere."""
+    wide = "repeat(substr('ABCD', seq, 1), CASE WHEN seq % 2 THEN 20000000 ELSE 10 END)"
+    text = f"SELECT seq AS i, {wide} AS t, CASE WHEN seq = 3 THEN NULL ELSE {wide} END AS n FROM seq_1_to_4"
+    before = pa.total_allocated_bytes()
+    with query(mariadb, text, max_row_bytes=100 << 20).open_batches() as batches:
+        found = list(batches)
+    table = pa.Table.from_batches(found)
+    expected = [chr(64 + i) * (20_000_000 if i % 2 else 10) for i in range(1, 5)]
+    assert table["t"].to_pylist() == expected
+    assert table["n"].to_pylist() == [*expected[:2], None, expected[3]]
+    del table
+    assert pa.total_allocated_bytes() - before < 1 << 20

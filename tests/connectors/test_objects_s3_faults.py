@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import tempfile
 import traceback
 from pathlib import Path
@@ -123,10 +124,37 @@ def test_an_object_that_appears_while_ours_is_completed(s3_server: S3Server, buc
 def test_who_may_not_list_parts_may_still_abort(s3_server: S3Server, bucket: str) -> None:
     """Making sure that the upload is gone is refused, which is not taken for its being there."""
     s3_server.refuse("ListParts", times=10, status=403, code="AccessDenied")
-    with pytest.raises(Fails) as caught:
-        sink_in(bucket).store(reading(Filling(DATA, Fails())))
+    s3_server.refuse("UploadPart", times=1, status=403, code="AccessDenied")
+    with pytest.raises(SinkError) as caught:
+        sink_in(bucket).store(data_stream(DATA))
     assert getattr(caught.value, "__notes__", []) == []
     assert left(s3_server, bucket) == ({}, [])
+
+
+def test_an_upload_without_parts_on_their_way_is_aborted_with_one_request(s3_server: S3Server, bucket: str) -> None:
+    """Only a part that is still arriving could outlive that, so nothing is asked for afterwards."""
+    asked = holding(s3_server, "ListParts")
+    s3_server.refuse("CompleteMultipartUpload", times=1, status=403, code="AccessDenied")
+    with pytest.raises(SinkError) as caught:
+        sink_in(bucket).store(data_stream(DATA))
+    assert getattr(caught.value, "__notes__", []) == []
+    assert asked() == 0
+    assert left(s3_server, bucket) == ({}, [])
+
+
+def test_a_cancelled_upload_closes_its_connections_itself(s3_server: S3Server, bucket: str) -> None:
+    """Not the garbage collector, which may come much later: the copy would wait for it."""
+    before = open_descriptors()
+    held = holding(s3_server, "UploadPart")
+    gc.disable()
+    try:
+        call = Cancellable(lambda: sink_in(bucket).store(data_stream(DATA)))
+        wait_until(lambda: held() >= 1)
+        assert call.cancel() < 2.0
+        assert open_descriptors() == before
+    finally:
+        gc.enable()
+    s3_server.heal()
 
 
 # --- parts that grow ---

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
 
+from penstock.connectors.postgres import _wide_rows
+from penstock.connectors.postgres._wide_rows import taken_apart
 from penstock.errors import BudgetExceeded
 from tests.connectors.parts import read_bytes, read_rows, read_table
 from tests.connectors.postgres_parts import environment, nothing_left, one_postgres, query, running
@@ -79,3 +84,53 @@ def test_no_batch_is_larger_than_asked_for(postgres: PostgresDatabase, columns: 
             rows += batch.num_rows
             assert batch.nbytes <= 256 << 10
     assert rows == source.rows_read == 30000
+
+
+WIDE = """SELECT i AS id, CASE i WHEN 2 THEN NULL WHEN 3 THEN repeat(E'a"b,""\\n\u00e9\\\\', 500000) WHEN 4 THEN repeat('x', 3000000)
+    WHEN 5 THEN '' ELSE 't' || i END AS t, CASE WHEN i = 4 THEN decode(repeat('00ff', 1500000), 'hex') ELSE 'b' END AS b,
+    i % 2 = 0 AS even, 'n' || i AS n FROM generate_series(1, 6) i"""
+WIDE_ROWS = [
+    {
+        "id": i,
+        "t": {2: None, 3: 'a"b,""\n\u00e9\\' * 500_000, 4: "x" * 3_000_000, 5: ""}.get(i, f"t{i}"),
+        "b": b"\x00\xff" * 1_500_000 if i == 4 else b"b",
+        "even": i % 2 == 0,
+        "n": f"n{i}",
+    }
+    for i in range(1, 7)
+]
+
+
+def test_wide_rows_come_through_among_others(postgres: PostgresDatabase) -> None:
+    """Text with quotes, commas, line ends and umlauts, bytes, NULL and the empty string, in order."""
+    assert read_rows(query(postgres, WIDE)) == WIDE_ROWS
+
+
+def test_wide_rows_pass_as_they_are(postgres: PostgresDatabase) -> None:
+    """The server's own bytes, whatever the length of a row; and the rows are counted."""
+    source = query(postgres, WIDE)
+    csv.field_size_limit(1 << 30)
+    found = list(csv.reader(io.StringIO(read_bytes(source).decode(), newline="")))
+    assert [row[1] for row in found] == ["t", *(row["t"] or "" for row in WIDE_ROWS)]
+    assert source.rows_read == len(WIDE_ROWS)
+
+
+def test_a_wide_value_is_not_copied(postgres: PostgresDatabase) -> None:
+    """It stays in the row as it was received: there is no Arrow memory of its size."""
+    before = pa.total_allocated_bytes()
+    with query(postgres, "SELECT 1 AS i, repeat('x', 30000000) AS t").open_batches() as batches:
+        (batch,) = batches
+    assert batch.nbytes > 30_000_000
+    assert pa.total_allocated_bytes() - before < MEBIBYTE
+
+
+@pytest.mark.parametrize("quotes", range(6))
+def test_doubled_quotes_at_the_end_of_a_piece(quotes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever a long value is cut to be taken apart, two quotes stay together."""
+    monkeypatch.setattr(_wide_rows, "_PIECE_BYTES", 3)
+    monkeypatch.setattr(_wide_rows, "WIDE_BYTES", 0)
+    value = b"ab" + b'"' * quotes + b'c"'
+    row = b'1,"%s",,"x,""y",z\n' % value.replace(b'"', b'""')
+    narrow, wide = taken_apart(row, frozenset({1, 4}))
+    assert narrow == b'1,,,"x,""y",\n'
+    assert {index: found.to_pybytes() for index, found in wide.items()} == {1: value, 4: b"z"}

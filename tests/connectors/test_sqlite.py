@@ -384,3 +384,18 @@ def test_every_type_of_the_contract_is_read_as_it_says(uri: str) -> None:
         for declared in row.source.replace("declared as ", "").replace("...", "").replace("(p, s)", "").split(", "):
             fill(uri, "DROP TABLE IF EXISTS t", f"CREATE TABLE t (a {declared})")
             assert str(read_table(source_of(uri, table="t")).schema.field("a").type) == row.arrow
+
+
+def test_wide_values_come_through_among_others_without_a_copy(uri: str) -> None:
+    """Text of any script, and bytes; what is wide stays in SQLite's own answer, so that Arrow allocates nothing for it."""
+    texts = ["a", "x" * 5_000_000, "b", "\u00e9\U0001f600" * 1_000_000, None, ""]
+    fill(uri, "CREATE TABLE t (i INTEGER, s TEXT, b BLOB)")
+    with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as connection, connection:
+        data = [None if text is None else text.encode() for text in texts]
+        connection.executemany("INSERT INTO t VALUES (?, ?, ?)", zip(range(6), texts, data, strict=True))
+    before = pa.total_allocated_bytes()
+    table = read_table(source_of(uri, table="t", query=None, batch_bytes=1 << 20))
+    assert pa.total_allocated_bytes() - before < 1 << 20
+    assert table["s"].to_pylist() == texts
+    assert table["b"].to_pylist() == data
+    assert [len(chunk) for chunk in table["i"].chunks] == [1, 1, 1, 1, 2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, final
 
+from penstock._extras import need
 from penstock.core.channel import ReceiveChannel, SendChannel, channel
 from penstock.engines.links import LinkState
 from penstock.engines.stopwatch import Stopwatch
@@ -15,17 +16,26 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchLink"]
 
+_DONE_WITH_IT = object()
+"""Follows a wide batch; whoever asks for what comes next takes this, and only then is there anything to come."""
+
 
 @final
 class BatchLink:
     """Hands Arrow batches from the source's thread to the encoder's.
 
-    A rendezvous: while one batch is encoded the next is being read, and no third one exists.
+    A rendezvous: while one batch is encoded the next is being read, and no third one exists. Nor does a second one
+    beside a wide one: nothing is read before the encoder asks for more, which it does when it has done with it.
     The schema goes ahead of the batches, so that an empty result still has a header.
+
+    Args:
+        wide_bytes: a batch of more is a wide one. Sources cut batches smaller, so it is a single row, or nearly.
+        name: for messages.
     """
 
-    def __init__(self, *, name: str) -> None:
+    def __init__(self, *, wide_bytes: int, name: str) -> None:
         sender, receiver = channel(0, name=name)
+        self._wide_bytes = wide_bytes
         self._send: SendChannel[object] = sender
         self._receive: ReceiveChannel[object] = receiver
         self._bytes_in = 0
@@ -45,8 +55,13 @@ class BatchLink:
         """Hand over the schema and every batch. Blocks while the encoder is busy."""
         self._put(schema)
         for batch in batches:
-            self._bytes_in += batch.nbytes
+            size = batch.nbytes
+            self._bytes_in += size
             self._put(batch)
+            del batch  # or it would be here still while the next one is read
+            if size > self._wide_bytes:
+                self._put(_DONE_WITH_IT)
+                _give_back()
 
     def _put(self, item: object) -> None:
         with self._write_blocked:
@@ -67,12 +82,17 @@ class BatchLink:
         batches = iter(self._receive)
         while True:
             with self._read_blocked:
-                batch: pa.RecordBatch | None = next(batches, None)  # type: ignore[assignment]
-            if batch is None:
+                item = next(batches, None)
+            if item is None:
                 return
+            if item is _DONE_WITH_IT:
+                continue
+            batch: pa.RecordBatch = item  # type: ignore[assignment]  # feed() puts nothing else
             self._bytes_out += batch.nbytes
             self._rows_out += batch.num_rows
+            del item
             yield batch
+            del batch  # or it would be here still while the next one is waited for
 
     def state(self) -> LinkState:
         """Describe the link as it is now."""
@@ -102,6 +122,11 @@ class BatchLink:
             self._receive.close()
         else:
             self._receive.abort(error)
+
+
+def _give_back() -> None:
+    """Have Arrow give back to the system what it keeps of the memory that is free now, in the thread that had it."""
+    need("pyarrow", extra="arrow", why="hold tables").default_memory_pool().release_unused()
 
 
 class _HandedOver:

@@ -10,6 +10,8 @@ from penstock.flow.contracts import ByteReader, ByteWriter
 
 __all__ = ["ByteLink"]
 
+_PIECE_BYTES = 1 << 20
+
 
 @final
 class ByteLink:
@@ -27,6 +29,17 @@ class ByteLink:
     def writer(self) -> ByteWriter:
         """What the stage before writes to."""
         return self._writer
+
+    def put(self, data: bytes) -> None:
+        """Write ``data``. Blocks until nearly all of it has been read.
+
+        A long one goes in pieces: a pipe lets a write return while its end still waits, and holds on to all of it.
+        """
+        if len(data) <= _PIECE_BYTES:
+            self._writer.write(data)
+            return
+        for start in range(0, len(data), _PIECE_BYTES):
+            self._writer.write(data[start : start + _PIECE_BYTES])
 
     def state(self) -> LinkState:
         """Describe the link as it is now."""

@@ -99,7 +99,7 @@ class Chain:
         return link
 
     def _add_batches(self, name: str) -> BatchLink:
-        link = self._batches = BatchLink(name=name)
+        link = self._batches = BatchLink(wide_bytes=2 * self._plan.memory.batch_bytes, name=name)
         self._add("source", lambda: self._read_batches(link), input=None, output=link)
         return link
 
@@ -125,7 +125,8 @@ class Chain:
     def _read_bytes(self, out: ByteLink) -> None:
         with self._plan.source.open_bytes(self._plan.format_name) as chunks:
             for chunk in chunks:
-                out.writer.write(chunk)
+                out.put(chunk)
+                del chunk  # or it would be here still while the next one is read
 
     def _read_batches(self, out: BatchLink) -> None:
         with self._plan.source.open_batches() as stream:

@@ -23,6 +23,7 @@ __all__ = ["Leftovers"]
 
 _GRACE_SECONDS = 0.25  # for threads of drivers that are on their way out
 _FIRST_PAUSE_SECONDS = 0.001
+_LONGEST_PAUSE_SECONDS = 0.016
 _numbers = itertools.count(1)
 
 
@@ -53,7 +54,7 @@ class Leftovers:
                     _line(leak) for leak in find_leaks(since=self._before, grace=0).leaks if leak.scope == self._scope
                 )
             sleep(pause)
-            pause *= 2
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
         return ()
 
     def _suspects(self) -> Iterator[Any]:

@@ -97,3 +97,4 @@ class LimitedBatches:
             self._limit.wait()
             self._limit.spend(batch.nbytes)
             yield batch
+            del batch  # or it would be here still while the next one is waited for

@@ -56,6 +56,7 @@ class ArrowDecoder:
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         while (batch := self._next()) is not None:
             yield from pieces(batch, self._batch_bytes)
+            del batch  # or it would be here still while the next one is read
         self._check_end()
 
     def _next(self) -> pa.RecordBatch | None:

@@ -34,8 +34,8 @@ def whole_records(
 
     Args:
         stream: read with ``read(n)``; an exception of it passes through as it is.
-        end_of_records: returns the offset just after the last whole record in a block that begins with a record,
-            or 0 when there is none.
+        end_of_records: called with each chunk of the stream, in order; returns the offset just after the last whole record
+            in it, or 0 when no record ends there.
         block_bytes: how much to read at a time.
         first_block_bytes: the same for the first block, where the types are found.
         max_record_bytes: the longest record allowed; memory is bounded by it.
@@ -43,25 +43,34 @@ def whole_records(
     Raises:
         BudgetExceeded: a record is longer than ``max_record_bytes``.
     """
-    position = 0
-    pending = b""
+    position = size = 0
+    pending: list[bytes] = []  # joined once, when the record has ended: the work stays linear in its length
     wanted = first_block_bytes or block_bytes
-    # While one record does not end, each read is as long as what is held: the work stays linear in its length.
-    while chunk := stream.read(max(wanted, len(pending))):
+    while chunk := stream.read(wanted):
         wanted = block_bytes
-        pending += chunk
-        end = end_of_records(pending)
+        end = end_of_records(chunk)
         if end:
-            yield pending[:end]
-            position += end
-            pending = pending[end:]
-        if len(pending) > max_record_bytes:
+            pending.append(chunk[:end])
+            position += size + end
+            yield _taken(pending)
+            chunk, size = chunk[end:], 0
+        if chunk:
+            pending.append(chunk)
+            size += len(chunk)
+        if size > max_record_bytes:
             raise BudgetExceeded(
                 f"a record at byte {position} is longer than {max_record_bytes} bytes "
                 "(is the format right, and is every quoted field closed?)"
             )
     if pending:
-        yield pending
+        yield _taken(pending)
+
+
+def _taken(pieces: list[bytes]) -> bytes:
+    """Return the pieces as one, and let go of them."""
+    joined = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    pieces.clear()
+    return joined
 
 
 def last_newline(block: bytes) -> int:

@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["CsvDecoder", "CsvLayout"]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# An empty line to skip, before every block: Arrow takes U+FEFF at the very beginning of one for a mark, not for data.
+# An empty line to skip, before a block that begins so: Arrow takes U+FEFF there for a mark, not for data.
 _BLOCK_PREFIX = b"\n"
-_ROWS_IN_PREFIX = 1
 _TRUE = ["true", "t", "True", "TRUE", "1"]
 _FALSE = ["false", "f", "False", "FALSE", "0"]
 _ROW_IN_ARROWS_MESSAGE = re.compile(r"(?:CSV parse error: )?(.*?)Row #(\d+): (.*)", re.DOTALL)
@@ -60,7 +59,7 @@ class CsvDecoder:
         self._quote = quote = layout.quote.encode()
         self._blocks = whole_records(
             stream,
-            lambda block: _end_of_records(block, quote),
+            _RecordEnds(quote),
             block_bytes=block_bytes,
             max_record_bytes=max_record_bytes,
         )
@@ -77,19 +76,28 @@ class CsvDecoder:
         }
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        rows, self._first_rows = self._first_rows, b""
-        if rows:
-            yield from self._batches(rows)
-        for block in self._blocks:
-            yield from self._batches(block)
+        # No name for a block, or it would be here still while its batches are taken: it may hold one wide row.
+        for table in map(self._parsed, self._all_blocks()):
+            for batch in table.combine_chunks().to_batches():
+                columns = _columns.apply(self._converters, batch).columns
+                yield pyarrow().RecordBatch.from_arrays(columns, schema=self.schema)
+                del batch, columns
+            del table
 
-    def _batches(self, block: bytes) -> Iterator[pa.RecordBatch]:
+    def _all_blocks(self) -> Iterator[bytes]:
+        if self._first_rows:
+            yield self._take_first_rows()
+        yield from self._blocks
+
+    def _take_first_rows(self) -> bytes:
+        rows, self._first_rows = self._first_rows, b""
+        return rows
+
+    def _parsed(self, block: bytes) -> pa.Table:
         self._check_quotes(block)
         table = self._table(block, self._parsed_types)
         self._line += block.count(b"\n")
-        for batch in table.combine_chunks().to_batches():
-            columns = _columns.apply(self._converters, batch).columns
-            yield pyarrow().RecordBatch.from_arrays(columns, schema=self.schema)
+        return table
 
     def _split_header(self, block: bytes) -> tuple[list[str], bytes]:
         end = _end_of_first_record(block, self._quote)
@@ -142,13 +150,14 @@ class CsvDecoder:
     def _table(self, block: bytes, types: list[ArrowType] | None) -> pa.Table:
         arrow, arrow_csv = pyarrow(), pyarrow_csv()
         names = [str(index) for index in range(self._column_count)]  # the real ones may occur twice
+        skipped = _rows_before(block)
         try:
             table: pa.Table = arrow_csv.read_csv(
-                arrow.BufferReader(_BLOCK_PREFIX + block),
+                arrow.BufferReader(_BLOCK_PREFIX + block if skipped else block),
                 # One thread: it is what makes Arrow say which row is wrong.
                 read_options=arrow_csv.ReadOptions(
                     column_names=names,
-                    skip_rows=_ROWS_IN_PREFIX,
+                    skip_rows=skipped,
                     use_threads=False,
                     block_size=len(_BLOCK_PREFIX) + len(block) + 1,
                 ),
@@ -177,7 +186,7 @@ class CsvDecoder:
             return SourceError(message)
         column, row, reason = match.groups()
         keep_blank = self._column_count == 1
-        number = int(row) - _ROWS_IN_PREFIX
+        number = int(row) - _rows_before(block)
         line = self._line + _lines_before_record(block, number, self._quote, keep_blank=keep_blank)
         index = re.search(r"column #(\d+)", column)
         name = f"column {self.schema.field(int(index[1])).name!r}: " if index else ""
@@ -216,15 +225,27 @@ def _well_formed(delimiter: str, quote: str) -> re.Pattern[bytes]:
     return re.compile(pattern.format(**marks).encode())
 
 
-def _end_of_records(block: bytes, quote: bytes) -> int:
-    """Return the offset after the last line end outside quotes: one with an even number of quotes before it."""
-    end = block.rfind(b"\n") + 1
-    quotes = block.count(quote, 0, end)
-    while quotes % 2:
-        previous = block.rfind(b"\n", 0, end - 1) + 1
-        quotes -= block.count(quote, previous, end)
-        end = previous
-    return end
+def _rows_before(block: bytes) -> int:
+    return int(block.startswith(_BYTE_ORDER_MARK))
+
+
+class _RecordEnds:
+    """Finds line ends outside quotes, chunk by chunk: those with an even number of quotes before them."""
+
+    def __init__(self, quote: bytes) -> None:
+        self._quote = quote
+        self._is_quoted = 0  # whether the number of quotes so far is odd
+
+    def __call__(self, chunk: bytes) -> int:
+        """Return the offset after the last one in ``chunk``, 0 when there is none."""
+        end = chunk.rfind(b"\n") + 1
+        quotes = self._is_quoted + chunk.count(self._quote, 0, end)
+        self._is_quoted = (quotes + chunk.count(self._quote, end)) % 2
+        while end and quotes % 2:
+            previous = chunk.rfind(b"\n", 0, end - 1) + 1
+            quotes -= chunk.count(self._quote, previous, end)
+            end = previous
+        return end
 
 
 def _end_of_first_record(block: bytes, quote: bytes) -> int:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["LentStream", "finishing"]
 
 _FLUSH_BYTES = 256 << 10
+_PIECE_BYTES = 1 << 20
 
 
 class LentStream(io.RawIOBase):
@@ -131,8 +132,14 @@ class _Valve(io.RawIOBase):
             if len(self._waiting) >= _FLUSH_BYTES or size >= _FLUSH_BYTES:
                 self.flush()
             if size >= _FLUSH_BYTES:
-                self._out.write(data if isinstance(data, bytes) else bytes(data))
+                self._write_in_pieces(memoryview(data).cast("B"))
         return size
+
+    def _write_in_pieces(self, data: memoryview) -> None:
+        # So that of one wide value no copy is made, and whoever takes the pieces lets go of each as it is stored.
+        for start in range(0, len(data), _PIECE_BYTES):
+            if self._out is not None:
+                self._out.write(bytes(data[start : start + _PIECE_BYTES]))
 
     def flush(self) -> None:
         if self._out is not None and self._waiting:

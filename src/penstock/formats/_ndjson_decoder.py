@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -39,13 +40,21 @@ class NdjsonDecoder:
         self.schema = self._inferred() if schema is None else schema
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        block, self._first_block = self._first_block, b""
-        if block:
-            yield from self._batches(block)
-        for block in self._blocks:
-            yield from self._batches(block)
+        # No name for a block, or it would be here still while its batches are taken: it may hold one wide row.
+        for table in map(self._parsed, self._all_blocks()):
+            yield from table.combine_chunks().to_batches()
+            del table
 
-    def _batches(self, block: bytes) -> Iterator[pa.RecordBatch]:
+    def _all_blocks(self) -> Iterator[bytes]:
+        if self._first_block:
+            yield self._take_first_block()
+        yield from self._blocks
+
+    def _take_first_block(self) -> bytes:
+        block, self._first_block = self._first_block, b""
+        return block
+
+    def _parsed(self, block: bytes) -> pa.Table:
         table = self._table(block, self.schema)
         found = first_inexact_number(block, self.schema)
         if found is not None:
@@ -55,7 +64,7 @@ class NdjsonDecoder:
                 hint="write it as a string where the data is made",
             )
         self._line += block.count(b"\n")
-        yield from table.combine_chunks().to_batches()
+        return table
 
     def _inferred(self) -> pa.Schema:
         if not self._first_block.strip():
@@ -81,6 +90,15 @@ class NdjsonDecoder:
         return table if schema is None else table.select(schema.names)
 
     def _check_text(self, block: bytes) -> None:
+        arrow = pyarrow()
+        buffers = [None, arrow.py_buffer(struct.pack("=qq", 0, len(block))), arrow.py_buffer(block)]
+        try:
+            arrow.Array.from_buffers(arrow.large_string(), 1, buffers).validate(full=True)
+        except arrow.ArrowInvalid:
+            self._refuse_bytes(block)
+
+    def _refuse_bytes(self, block: bytes) -> None:
+        """Say where a block is no text. To find that takes a copy of it, which to see that it is one does not."""
         try:
             block.decode()
         except UnicodeDecodeError as exc:

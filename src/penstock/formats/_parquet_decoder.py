@@ -68,13 +68,19 @@ class ParquetDecoder:
             for batch in self._batches(index, self._rows_at_once(index)):
                 seen += batch.num_rows
                 yield from pieces(self._as_declared(batch), self._batch_bytes)
+                del batch  # or it would be here still while the next one is read
         if seen != self.total_rows:
             raise SourceError(f"the Parquet file has {seen} rows where it promises {self.total_rows}")
 
     def _rows_at_once(self, index: int) -> int:
-        probe = next(self._batches(index, _PROBED_ROWS), None)
+        group = self._file.metadata.row_group(index)
+        encoded_bytes = group.total_byte_size // max(1, group.num_rows)
+        probed_rows: int = max(1, min(_PROBED_ROWS, self._batch_bytes // max(1, encoded_bytes)))
+        if probed_rows == 1:
+            return 1
+        probe = next(self._batches(index, probed_rows), None)
         if probe is None or not probe.num_rows:
-            return _PROBED_ROWS
+            return probed_rows
         return max(1, min(_MOST_ROWS, self._batch_bytes * probe.num_rows // max(1, probe.nbytes)))
 
     def _batches(self, index: int, rows: int) -> Iterator[pa.RecordBatch]:
@@ -85,6 +91,7 @@ class ParquetDecoder:
             if batch is None:
                 return
             yield batch
+            del batch
 
     def _as_declared(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the columns in the order of the schema, and without what pandas has noted on them."""

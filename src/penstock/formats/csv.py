@@ -30,6 +30,7 @@ from penstock.formats._non_finite import NonFiniteFloats
 from penstock.formats._options import OptionError
 from penstock.formats._refusals import refuse_types
 from penstock.formats._text_limits import TextLimits
+from penstock.formats._wide import Encode, encoded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -104,28 +105,15 @@ class Csv(BaseFormat):
         Raises:
             ConfigurationError: a column has a type or a value that CSV can not hold.
         """
-        schema, unwrapping = _columns.unwrapping(batches.schema)
-        refuse_types(schema, json_text)
-        converters, limits = _columns.for_csv(schema), TextLimits(schema)
-        floats = NonFiniteFloats(schema, quoted=False)
-        options = pyarrow_csv().WriteOptions(
-            include_header=False,
-            delimiter=self._swapped(self.delimiter),
-            eol=self.line_end,
-            null_string=self._swapped(self.null),
-        )
+        refuse_types(_columns.unwrapping(batches.schema)[0], json_text)
         if self.header:
             out.write(self._header(batches.schema.names))
         rows = 0
-        for batch in batches:
-            plain = _columns.apply(unwrapping, batch)
-            limits.check(plain)
-            buffer = pyarrow().BufferOutputStream()
-            ready = self._with_swapped_quotes(_columns.apply(converters, floats.marked(plain)))
-            pyarrow_csv().write_csv(ready, buffer, options)
-            if data := floats.unmarked(buffer.getvalue().to_pybytes()):
-                out.write(data if self.quote == _STANDARD_QUOTE else data.translate(self._swap))
-            rows += batch.num_rows
+        for count, pieces in encoded(batches, self._encoder):
+            rows += count
+            for piece in pieces:
+                if piece:
+                    out.write(piece)
         return rows
 
     @contextmanager
@@ -151,6 +139,26 @@ class Csv(BaseFormat):
             block_bytes=self.block_bytes,
             max_record_bytes=self.max_record_bytes,
         )
+
+    def _encoder(self, schema: pa.Schema) -> Encode:
+        converters, limits = _columns.for_csv(schema), TextLimits(schema)
+        floats = NonFiniteFloats(schema, quoted=False)
+        options = pyarrow_csv().WriteOptions(
+            include_header=False,
+            delimiter=self._swapped(self.delimiter),
+            eol=self.line_end,
+            null_string=self._swapped(self.null),
+        )
+
+        def encode(batch: pa.RecordBatch) -> tuple[bytes, ...]:
+            limits.check(batch)
+            buffer = pyarrow().BufferOutputStream()
+            ready = self._with_swapped_quotes(_columns.apply(converters, floats.marked(batch)))
+            pyarrow_csv().write_csv(ready, buffer, options)
+            data = floats.unmarked(buffer.getvalue().to_pybytes())
+            return (data if self.quote == _STANDARD_QUOTE else data.translate(self._swap),)
+
+        return encode
 
     # Arrow quotes with double quotes only. For another character the two change places, in what it is given and
     # in what it has written: text comes out as it was, and what it quoted with is the other character.

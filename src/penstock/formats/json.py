@@ -62,7 +62,8 @@ class Json(BaseFormat):
             if count:
                 out.write(separator)
                 # A line end inside a value is written as \n, so those that are left are between records.
-                out.write(lines.replace(b"\n", b",\n"))
+                for piece in lines:
+                    out.write(piece.replace(b"\n", b",\n"))
                 separator = b",\n"
         out.write(b"\n]\n" if rows else b"[]\n")
         return rows

@@ -13,7 +13,7 @@ is an error that names the line. Text stays text, also where it looks like a dat
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ from penstock.formats._non_finite import NonFiniteFloats
 from penstock.formats._refusals import refuse_types
 from penstock.formats._sizes import pieces
 from penstock.formats._text_limits import TextLimits
+from penstock.formats._wide import Encode, encoded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,7 +76,8 @@ class Ndjson(BaseFormat):
         for count, lines in encoded_lines(batches):
             rows += count
             if count:
-                out.write(lines)
+                for piece in lines:
+                    out.write(piece)
                 out.write(b"\n")
         return rows
 
@@ -101,8 +103,8 @@ class Ndjson(BaseFormat):
         yield NdjsonDecoder(blocks, schema)
 
 
-def encoded_lines(batches: BatchStream) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines of a part of each batch, and before them their number; the last one without its line end.
+def encoded_lines(batches: BatchStream) -> Iterator[tuple[int, Iterable[bytes]]]:
+    """Yield, for some rows at a time, their number and the pieces of their lines, the last one without its line end.
 
     Without it, because JSON has something else there, and taking it away later would copy everything.
 
@@ -110,15 +112,23 @@ def encoded_lines(batches: BatchStream) -> Iterator[tuple[int, bytes]]:
         ConfigurationError: two columns have the same name, or one has a type or a value that JSON can not hold.
     """
     _refuse_repeated_names(batches.schema.names)
-    schema, unwrapping = _columns.unwrapping(batches.schema)
-    refuse_types(schema, json_text)
+    refuse_types(_columns.unwrapping(batches.schema)[0], json_text)
+    return encoded(batches, _encoder)
+
+
+def _encoder(schema: pa.Schema) -> Encode:
     converters, limits = _columns.for_ndjson(schema), TextLimits(schema)
     floats = NonFiniteFloats(schema, quoted=True)
-    for batch in batches:
-        plain = _columns.apply(unwrapping, batch)
-        limits.check(plain)
-        for piece in pieces(_columns.apply(converters, floats.marked(plain)), _PIECE_BYTES):
-            yield piece.num_rows, floats.unmarked(_lines(piece))
+
+    def encode(batch: pa.RecordBatch) -> Iterator[bytes]:
+        limits.check(batch)
+        ready = _columns.apply(converters, floats.marked(batch))
+        for number, piece in enumerate(pieces(ready, _PIECE_BYTES)):
+            if number:
+                yield b"\n"
+            yield floats.unmarked(_lines(piece))
+
+    return encode
 
 
 def _lines(batch: pa.RecordBatch) -> bytes:

@@ -32,6 +32,7 @@ __all__ = ["Parquet"]
 
 _BATCH_BYTES = 4 << 20
 _BATCHES_IN_A_ROW_GROUP = 4
+_WIDE_BYTES = 64 << 10
 _DEFAULT_CODEC = "zstd"
 _LEVELS = {"zstd": range(1, 23), "gzip": range(1, 10), "brotli": range(12), "snappy": None, "lz4": None, "none": None}
 
@@ -89,14 +90,19 @@ class Parquet(BaseFormat):
         _check_types(batches.schema)
         most = self.row_group_bytes or self.batch_bytes * _BATCHES_IN_A_ROW_GROUP
         rows = 0
-        with finishing(out, lambda file: self._writer(file, batches.schema)) as writer:
-            for group in _row_groups(batches, most):
-                table = pyarrow().Table.from_batches(group)
+        groups = _row_groups(batches, most)
+        group = next(groups, None)
+        wide = _wide_columns(group or [])
+        with finishing(out, lambda file: self._writer(file, batches.schema, wide)) as writer:
+            while group is not None:
+                table, group = pyarrow().Table.from_batches(group), None
                 try:
                     writer.write_table(table, row_group_size=table.num_rows)
                 except pyarrow().ArrowInvalid as exc:
                     raise ConfigurationError(f"Parquet can not hold a value: {exc}") from exc
                 rows += table.num_rows
+                del table  # or it would be here still while the next one is waited for
+                group = next(groups, None)
         return rows
 
     @contextmanager
@@ -113,7 +119,7 @@ class Parquet(BaseFormat):
         with ParquetDecoder(stream, schema, batch_bytes=self.batch_bytes, columns=self.columns) as decoder:
             yield decoder
 
-    def _writer(self, file: Any, schema: pa.Schema) -> Any:
+    def _writer(self, file: Any, schema: pa.Schema, wide: set[str]) -> Any:
         name, _, level = (self.codec or _DEFAULT_CODEC).partition(":")
         return pyarrow_parquet().ParquetWriter(
             file,
@@ -121,6 +127,7 @@ class Parquet(BaseFormat):
             compression=name,
             compression_level=int(level) if level else None,
             write_page_checksum=True,
+            write_statistics=[name for name in schema.names if name not in wide] if wide else True,
         )
 
 
@@ -136,8 +143,26 @@ def _row_groups(batches: BatchStream, most_bytes: int) -> Iterator[list[pa.Recor
             if piece.num_rows:
                 group.append(piece)
                 size += piece.nbytes
+            del piece
+        del batch
+        if size >= most_bytes:  # not only when the next has come: it may be one wide row
+            yield group
+            group, size = [], 0
     if group:
         yield group
+
+
+def _wide_columns(group: list[pa.RecordBatch]) -> set[str]:
+    """Return the columns of which Arrow would keep smallest and largest value, only to find them too large to be written.
+
+    It holds three copies of each while it does. Looked at is the first row group, because a writer is told when it is made.
+    """
+    return {
+        name
+        for batch in group
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+        if column.nbytes > _WIDE_BYTES * batch.num_rows
+    }
 
 
 def _check_types(schema: pa.Schema) -> None:

@@ -190,6 +190,7 @@ class MysqlSource:
             self.rows_read = decoder.rows
             del block
             yield batch
+            del batch  # or it would be here still while the next one is received
 
 
 def _similar_tables(connection: Connection, message: str) -> str:

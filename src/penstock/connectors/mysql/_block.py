@@ -27,6 +27,7 @@ class Block:
         self.buffer = rows.buffer
         self.data: Ints = np.frombuffer(rows.buffer, np.uint8)
         self.row_count = len(rows.starts)
+        self._may_be_kept = rows.is_its_own
         self._bitmaps: Ints = np.frombuffer(rows.starts, np.int64) + _HEADER_OF_ROW
         self.cursor: Ints = self._bitmaps + (column_count + _FIRST_NULL_BIT + 7) // 8
         self._seen: tuple[int, Ints] | None = None
@@ -71,7 +72,7 @@ class Block:
         return begin, length
 
     def strings(self, begin: Ints, length: Ints, valid: Bools | None) -> Array:
-        """Return a copy of those bytes as an Arrow array of ``binary``.
+        """Return those bytes as an Arrow array of ``binary``: a copy, unless there is one row in a buffer of its own.
 
         To Arrow, all that was received is one array of twice as many strings: each value, and what lies between it and
         the next. Every second one is then taken, which is Arrow's own code and as fast as copying gets.
@@ -81,6 +82,8 @@ class Block:
         offsets[0::2] = begin
         offsets[1::2] = begin + length
         buffers = [None, arrow.py_buffer(offsets), arrow.py_buffer(self.buffer)]
+        if self.row_count == 1 and self._may_be_kept and valid is None:
+            return arrow.Array.from_buffers(arrow.binary(), 1, buffers)
         everything = arrow.Array.from_buffers(arrow.binary(), 2 * self.row_count - 1, buffers)
         wanted = np.arange(0, 2 * self.row_count, 2, dtype=np.int32)
         found: Array = everything.take(as_array(wanted, valid, arrow.int32()))

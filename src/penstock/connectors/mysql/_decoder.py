@@ -52,7 +52,7 @@ class RowDecoder:
         ]
 
     def batch(self, rows: RowBlock) -> pa.RecordBatch:
-        """Return the rows as a batch, which holds on to nothing of the block.
+        """Return the rows as a batch, which holds on to nothing of the block, unless that is one row in its own buffer.
 
         Raises:
             SourceError: a value does not fit the type of its column; names column and row.

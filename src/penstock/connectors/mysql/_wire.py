@@ -78,10 +78,12 @@ class RowBlock:
     Attributes:
         buffer: holds them, and :data:`PADDING_BYTES` more.
         starts: where the payload of each begins, ascending.
+        is_its_own: nothing else is going to be received into the buffer: it is valid for as long as somebody has it.
     """
 
     buffer: memoryview
     starts: array[int]
+    is_its_own: bool
 
 
 @final
@@ -177,9 +179,10 @@ class Wire:
                 starts.append(_HEADER_BYTES)
             break
         self._start = position
-        block = RowBlock(memoryview(self._buffer), starts) if starts else None
-        if position > most_bytes + _RECEIVE_BYTES:
-            self._move_to_front(most_bytes + _RECEIVE_BYTES)  # so that the large buffer goes with the block
+        is_large = position > most_bytes + _RECEIVE_BYTES
+        block = RowBlock(memoryview(self._buffer), starts, is_large) if starts else None
+        if is_large:
+            self._move_to_another(most_bytes + _RECEIVE_BYTES + PADDING_BYTES)  # the large one goes with the block
         return block
 
     def _walk(self, starts: array[int], position: int, most_bytes: int, most_rows: int) -> tuple[int, _Stop]:
@@ -219,8 +222,8 @@ class Wire:
         while length == _FULL_PAYLOAD:
             self._fill(end + _HEADER_BYTES)
             length = _uint32(self._buffer, end)[0] & _FULL_PAYLOAD
-            view = memoryview(self._buffer)
-            view[end : self._end - _HEADER_BYTES] = view[end + _HEADER_BYTES : self._end]
+            with memoryview(self._buffer) as view:  # let go of again, so that the buffer can be lengthened
+                view[end : self._end - _HEADER_BYTES] = view[end + _HEADER_BYTES : self._end]
             self._end -= _HEADER_BYTES
             end += length
             if end > longest:
@@ -243,14 +246,27 @@ class Wire:
     def _move_to_front(self, room: int) -> None:
         """Put what is not yet taken to the front of a buffer of at least ``room``, and not of many times that."""
         room = max(room, self._end - self._start) + PADDING_BYTES
-        old = memoryview(self._buffer)[self._start : self._end]
         if not room <= len(self._buffer) <= 2 * room:
-            # A new one: whoever still looks at the old one keeps it from being resized.
-            self._buffer = bytearray(room)
-        elif self._start == 0:
-            return
-        memoryview(self._buffer)[: len(old)] = old
-        self._start, self._end = 0, len(old)
+            if not (room > len(self._buffer) and self._start == 0 and self._lengthened(room)):
+                self._move_to_another(room)
+        elif self._start:
+            waiting = memoryview(self._buffer)[self._start : self._end]
+            memoryview(self._buffer)[: len(waiting)] = waiting
+            self._start, self._end = 0, len(waiting)
+
+    def _lengthened(self, room: int) -> bool:
+        """Make the buffer longer where it is, which moves no byte of a long row; False if somebody still looks at it."""
+        try:
+            self._buffer += bytes(room - len(self._buffer))
+        except BufferError:
+            return False
+        return True
+
+    def _move_to_another(self, room: int) -> None:
+        waiting = memoryview(self._buffer)[self._start : self._end]
+        self._buffer = bytearray(max(room, len(waiting) + PADDING_BYTES))
+        memoryview(self._buffer)[: len(waiting)] = waiting
+        self._start, self._end = 0, len(waiting)
 
     def _receive(self, seconds: float | None) -> bool:
         """Receive what there is room for, at least one byte; False when there was none for so many seconds."""

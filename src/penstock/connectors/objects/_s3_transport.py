@@ -56,6 +56,9 @@ class Transport:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         for manager in self._managers.values():
+            # clear() alone leaves them to the garbage collector, which the traceback of a failure keeps off.
+            for key in manager.pools.keys():  # noqa: SIM118 - not iterable
+                manager.pools[key].close()
             manager.clear()
 
     def send(self, request: Any, **_event: object) -> Any:

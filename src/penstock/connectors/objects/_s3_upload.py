@@ -66,6 +66,7 @@ class MultipartUpload:
         self._id = ""
         self._etags: dict[int, str] = {}
         self._bodies: dict[int, PartBody] = {}
+        self._has_unanswered_parts = False
         self._is_completing = False
         self._is_complete = False
         self._lost = LostCreations(client, address, where=where)
@@ -146,11 +147,17 @@ class MultipartUpload:
         body = self._bodies[number]
         try:
             part = {"UploadId": self._id, "PartNumber": number, "ContentLength": body.size, "Body": body}
-            answer = self._client.call("upload_part", {**self._address, **part})
+            answer = self._client.call("upload_part", {**self._address, **part}, on_failure=self._note_failure)
             self._etags[number] = answer["ETag"]
+        except BaseException:
+            self._has_unanswered_parts = True
+            raise
         finally:
             self._bodies.pop(number).close()
             budget.release(weight)
+
+    def _note_failure(self, _error: SinkError) -> None:
+        self._has_unanswered_parts = True  # also when trying again goes well: the store may be at the first try still
 
     # --- the end --------------------------------------------------------------------------------------------------
 
@@ -236,6 +243,8 @@ class MultipartUpload:
         upload = {**self._address, "UploadId": self._id}
         for _ in range(_ABORTS):
             self._client.call("abort_multipart_upload", upload, patience=patience)
+            if not self._has_unanswered_parts:
+                return True  # it is only parts on their way that may outlive an abort
             try:
                 self._client.call("list_parts", {**upload, "MaxParts": 1}, patience=patience)
             except SinkError as exc:

@@ -6,7 +6,8 @@
 
 **Reading** runs one COPY in a read-only transaction, so all rows are of one snapshot. A copy to CSV passes the server's
 own bytes on, other formats parse those bytes into Arrow. :mod:`penstock.connectors.postgres._types` has the types, and
-what few columns the server rewrites first. libpq holds a row whole, so one may be ``max_row_bytes`` long and no longer.
+what few columns the server rewrites first. libpq holds a row whole, so one may be ``max_row_bytes`` long and no longer; what copies there are of a wide one is in
+:mod:`penstock.connectors.postgres._libpq` and :mod:`penstock.connectors.postgres._wide_rows`.
 
 **Loading** runs COPYs in one transaction; :mod:`penstock.connectors.postgres._sink` has the rules.
 
@@ -165,6 +166,7 @@ class PostgresSource:
             self.rows_read = rows
             if reading.columns:
                 yield bytes(chunk)
+            del chunk  # or it would be here still while the next one is received
 
     def _batches(self, reading: _Reading, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         decoder = BatchDecoder(schema, self._request.on_type_loss, self._request.losses)
@@ -174,15 +176,16 @@ class PostgresSource:
         blocks = self._copied(reading, "hex", "FORMAT csv", chunk_bytes=half, most_rows=most_rows, prefix=BLOCK_PREFIX)
         for block, more in blocks:
             with located(self.display_name):
-                batch = decoder.batch(block, more, rows)
+                batch = decoder.wide_row(block, rows) if isinstance(block, bytes) else decoder.batch(block, more, rows)
             del block
             rows += more
             self.rows_read = rows
             yield batch
+            del batch  # or it would be here still while the next one is received
 
     def _copied(
         self, reading: _Reading, bytes_as: str, options: str, **chunking: object
-    ) -> Iterator[tuple[bytearray, int]]:
+    ) -> Iterator[tuple[bytearray | bytes, int]]:
         statement = projection(self._statement, reading.columns, reading.nested, bytes_as=bytes_as)
         chunks = reading.connection.copy_out(
             f"COPY (\n{statement}\n) TO STDOUT ({options})",

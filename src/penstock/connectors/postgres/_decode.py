@@ -11,7 +11,9 @@ import binascii
 from typing import TYPE_CHECKING, Any, final
 
 from penstock._extras import need
+from penstock.connectors._wide_values import column_of
 from penstock.connectors.postgres._types import unfit_values
+from penstock.connectors.postgres._wide_rows import taken_apart
 from penstock.errors import SourceError
 from penstock.flow.losses import Losses, OnTypeLoss
 
@@ -48,6 +50,9 @@ class BatchDecoder:
         self._warns = on_type_loss == "warn"
         self._losses = losses
         self._parsed_types = [_pyarrow().string() if _is_bytes(field.type) else field.type for field in schema]
+        self._may_be_wide = frozenset(
+            index for index, kind in enumerate(self._parsed_types) if _pyarrow().types.is_string(kind)
+        )
         self._unfit = {
             index: pattern for index, field in enumerate(schema) if (pattern := unfit_values(field.type)) is not None
         }
@@ -72,6 +77,24 @@ class BatchDecoder:
             ],
             schema=self.schema,
         )
+        return batch
+
+    def wide_row(self, row: bytes, rows_before: int) -> pa.RecordBatch:
+        """Return a batch of one row, whose long values stay where they are.
+
+        Raises:
+            SourceError: a value does not fit its column; names row and column.
+        """
+        arrow = _pyarrow()
+        narrow, wide = taken_apart(row, self._may_be_wide)
+        columns = self.batch(bytearray(BLOCK_PREFIX + narrow), 1, rows_before).columns
+        for index, value in wide.items():
+            field = self.schema.field(index)
+            try:
+                columns[index] = column_of(_unhexed(value) if _is_bytes(field.type) else value, field.type)
+            except arrow.ArrowInvalid as exc:
+                raise SourceError(f"row {rows_before + 1}: column {field.name!r}: {exc}") from exc
+        batch: pa.RecordBatch = arrow.RecordBatch.from_arrays(columns, schema=self.schema)
         return batch
 
     def _repaired(self, block: bytearray, rows_before: int, refusal: Exception) -> list[Any]:
@@ -153,6 +176,10 @@ def _from_hex(texts: Any) -> Any:
     halved = compute.divide(compute.subtract(offsets, first), 2).cast(arrow.int32())
     values = arrow.Array.from_buffers(arrow.binary(), len(texts), [None, halved.buffers()[1], arrow.py_buffer(decoded)])
     return compute.if_else(texts.is_valid(), values, None) if texts.null_count else values
+
+
+def _unhexed(value: Any) -> bytes:
+    return binascii.unhexlify(value)
 
 
 def _counted(texts: Any) -> list[tuple[str, int]]:

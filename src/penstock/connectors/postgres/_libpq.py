@@ -3,8 +3,10 @@
 psycopg's own connection waits in places no cancel scope reaches, and hands out a COPY line by line through several
 layers; this needs neither its transactions nor its adapters. Every wait here is one ``poll(2)`` that a cancel wakes.
 
-libpq hands out a row of a COPY when it has all of it, and keeps a buffer as large as the largest it has seen: one wide
-row is in memory up to three times, whatever the size of chunks. That is what ``most_row_bytes`` is for.
+libpq hands out a row of a COPY when it has all of it, and keeps a buffer as large as the largest it has seen, rounded up
+to a power of two and filled as fast as the server sends. What it hands out is a copy, of which psycopg makes another and
+lets go of the first: one wide row is in memory three times for a moment and then twice, whatever the size of chunks. That is
+what ``most_row_bytes`` is for, and why nothing here makes a fourth.
 """
 
 from __future__ import annotations
@@ -115,6 +117,7 @@ class Connection:
         self._waker = waker
         self._is_busy = False
         self._is_uploading = False
+        self._wide_row = b""  # taken already, and to be handed out next
 
     def execute(self, statements: str) -> pq.abc.PGresult:
         """Run statements separated by semicolons; return the result of the last."""
@@ -136,10 +139,11 @@ class Connection:
         most_rows: int | None = None,
         most_row_bytes: int | None = None,
         prefix: bytes = b"",
-    ) -> Iterator[tuple[bytearray, int]]:
+    ) -> Iterator[tuple[bytearray | bytes, int]]:
         """Run a ``COPY ... TO STDOUT``; yield chunks of its data, each of whole rows, with their number.
 
-        Ends only after the server has said that this was all. A header counts as a row.
+        Ends only after the server has said that this was all. A header counts as a row. A row that is longer than a chunk
+        comes alone and as it is: as ``bytes``, and without ``prefix``.
 
         Args:
             statement: the COPY.
@@ -163,6 +167,10 @@ class Connection:
             rows_before += rows
             if rows:
                 yield data, rows
+            del data
+            if self._wide_row:
+                rows_before += 1
+                yield self._take_wide_row(), 1
         self._last_result()
 
     def copy_in(self, statement: str) -> CopyIn:
@@ -234,6 +242,9 @@ class Connection:
                 if length > 0:
                     if most_row_bytes is not None and length > most_row_bytes:
                         raise RowTooLong(rows)
+                    if length > wanted_bytes:
+                        self._wide_row = _bytes_of(row)  # what came before it goes first
+                        break
                     data += row
                     rows += 1
                     if len(data) >= wanted_bytes or rows == most_rows:
@@ -246,6 +257,10 @@ class Connection:
                     unfinished.before_receiving(rows)
                     self._pgconn.consume_input()
         return rows, True
+
+    def _take_wide_row(self) -> bytes:
+        row, self._wide_row = self._wide_row, b""
+        return row
 
     def _put(self, data: memoryview) -> None:
         with self._foreign_errors_translated():
@@ -287,6 +302,12 @@ class Connection:
             yield
         except self._foreign_error as exc:
             raise LostConnection(str(exc)) from exc
+
+
+def _bytes_of(view: memoryview) -> bytes:
+    """Return what psycopg gives a view of, which is the whole of a ``bytes`` object; a copy, should it be anything else."""
+    whole = view.obj
+    return whole if isinstance(whole, bytes) and len(whole) == len(view) else bytes(view)
 
 
 @final

@@ -18,7 +18,7 @@ __all__ = ["QUERY_SECONDS", "UPLOAD_SECONDS", "stop"]
 
 QUERY_SECONDS = 5.0
 """How long to wait for a query to end: one that sends nothing goes on at the server when the connection is just closed."""
-UPLOAD_SECONDS = 0.2
+UPLOAD_SECONDS = 0.1
 """How long to wait for a COPY of ours to end: the server waits for our data, so closing the connection ends it as well."""
 
 _CANCEL_AGAIN_SECONDS = 0.5

@@ -171,12 +171,14 @@ class SqliteSource:
             read += batch.num_rows
             self.rows_read = read
 
-    def _batches(self, rows: Rows, first: list[Row], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        taken, read = first, 0
+    def _batches(self, rows: Rows, taken: list[Row], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        read = 0
         while taken:
             batch = _sqlite_types.record_batch(taken, schema, misfits=self._misfits, first_row=read + 1)
             rows.heed(batch.nbytes)
-            yield batch
             read += len(taken)
+            taken.clear()  # nobody needs them any more, and one of them may be wide
+            yield batch
             self.rows_read = read
+            del batch
             taken = rows.take()

@@ -31,12 +31,14 @@ class Rows:
         self._database = database
         self._batch_bytes = self._budget_bytes = batch_bytes
         self.taken_bytes = 0
+        self._held: list[Row] = []
         connection = database.connection
         with database.calling():
             self._cursor = patiently(lambda: connection.execute(statement), _database.BUSY_SECONDS)
         if self._cursor.description is None:
             raise SourceError("the query returns no rows", where=database.where, hint="use a SELECT")
         self.names = [column[0] for column in self._cursor.description]
+        self._least_bytes = _ROW_BYTES + VALUE_BYTES * len(self.names)
 
     def close(self) -> None:
         """Let go of the statement, also in the middle."""
@@ -44,19 +46,24 @@ class Rows:
 
     def take(self) -> list[Row]:
         """Block until there are rows enough, or no more; an empty list is the end."""
-        rows: list[Row] = []
-        size = 0
-        least = _ROW_BYTES + VALUE_BYTES * len(self.names)
+        rows, self._held = self._held, []
+        size = self._weight(rows[0]) if rows else 0
+        least = self._least_bytes
         with self._database.calling():
-            for row in self._cursor:
+            for row in self._cursor if size < self._budget_bytes else ():
                 rows.append(row)
                 # Every row, because one wide one may weigh more than all before. length_hint() is zero for what has
                 # no length, and takes a quarter of the time of sys.getsizeof().
                 size += least + sum(map(length_hint, row))
                 if size >= self._budget_bytes:
                     break
+        if len(rows) > 1 and (weight := self._weight(rows[-1])) >= self._budget_bytes:
+            self._held, size = [rows.pop()], size - weight  # a wide row comes alone, which takes no copy of it
         self.taken_bytes = size
         return rows
+
+    def _weight(self, row: Row) -> int:
+        return self._least_bytes + sum(map(length_hint, row))
 
     def heed(self, batch_bytes: int) -> None:
         """Take fewer characters from now on, where the last rows made a larger batch: some have four bytes."""

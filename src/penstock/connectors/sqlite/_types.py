@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from penstock._extras import need
+from penstock.connectors._wide_values import WIDE_BYTES, column_of
 from penstock.errors import SourceError
 from penstock.flow.losses import Losses, OnTypeLoss
 from penstock.flow.types_table import TypeRow
@@ -188,6 +189,8 @@ def _array(values: Values, kind: ArrowType) -> Any:
         if not set(values) <= {0, 1, None}:
             raise _DoesNotFit
         values = tuple(None if value is None else bool(value) for value in values)
+    if len(values) == 1 and isinstance(values[0], str | bytes) and len(values[0]) > WIDE_BYTES:
+        return column_of(values[0], kind)
     return _pyarrow().array(values, kind)
 
 

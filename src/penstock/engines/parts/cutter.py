@@ -104,7 +104,7 @@ class Cutter:
         is_first = True
         while self._next is not None and (is_first or self._size.has_room(self._next.nbytes)):
             is_first = False
-            batch = self._next
+            batch, self._next = self._next, None
             self._size.add(batch.nbytes)
             yield batch
             del batch  # or two would be held while the next one is waited for
@@ -130,3 +130,4 @@ def _sliced(batches: BatchStream, slice_bytes: int) -> Iterator[pa.RecordBatch]:
         step = max(1, rows * slice_bytes // max(batch.nbytes, 1))
         for start in range(0, rows, step):
             yield batch.slice(start, step)
+        del batch

@@ -1,0 +1,94 @@
+"""A link for batches: how many there are at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pytest
+
+from penstock.engines.batch_link import BatchLink
+from tests.core.threads import start, wait_until
+
+SCHEMA = pa.schema([("t", pa.string())])
+WIDE_BYTES = 100
+
+
+def batch(size: int) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array(["x" * size])], schema=SCHEMA)
+
+
+class Reading:
+    """Batches that are noted when they are asked for."""
+
+    def __init__(self, *sizes: int) -> None:
+        self.asked_for: list[int] = []
+        self._sizes = sizes
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        for size in self._sizes:
+            self.asked_for.append(size)
+            yield batch(size)
+        self.asked_for.append(0)
+
+
+def test_beside_a_narrow_batch_the_next_is_read() -> None:
+    """One is worked on, one waits, so that source and encoder both have something to do."""
+    link, reading = BatchLink(wide_bytes=WIDE_BYTES, name="test"), Reading(10, 20, 30)
+    feeding = start(lambda: link.feed(SCHEMA, reading))
+    batches = iter(link.batches())
+    assert next(batches).num_rows == 1
+    wait_until(lambda: reading.asked_for == [10, 20])
+    assert len(list(_ended(link, feeding, batches))) == 2
+
+
+def test_beside_a_wide_batch_nothing_is_read() -> None:
+    """Not before the encoder asks for what comes next, which it does when it has done with the batch."""
+    link, reading = BatchLink(wide_bytes=WIDE_BYTES, name="test"), Reading(1000, 10, 2000, 20)
+    feeding = start(lambda: link.feed(SCHEMA, reading))
+    batches = iter(link.batches())
+    assert next(batches).nbytes > WIDE_BYTES
+    feeding.wait_parked()
+    assert reading.asked_for == [1000]
+    assert next(batches).nbytes < WIDE_BYTES
+    wait_until(lambda: reading.asked_for == [1000, 10, 2000])
+    assert next(batches).nbytes > WIDE_BYTES
+    feeding.wait_parked()
+    assert reading.asked_for == [1000, 10, 2000]
+    assert len(list(_ended(link, feeding, batches))) == 1
+    assert link.rows == 4
+    assert link.state().bytes_in == link.state().bytes_out
+
+
+@pytest.mark.parametrize("size", [10, 1000])
+def test_neither_end_holds_on_to_a_batch_it_has_given_away(size: int) -> None:
+    """While the next one is waited for, a wide batch would be memory for nothing."""
+    import weakref
+
+    link = BatchLink(wide_bytes=WIDE_BYTES, name="test")
+    given = []
+
+    def reading() -> Iterator[pa.RecordBatch]:
+        for _ in range(3):
+            made = batch(size)
+            given.append(weakref.ref(made))
+            yield made
+            del made
+
+    feeding = start(lambda: link.feed(SCHEMA, reading()))
+    batches = iter(link.batches())
+    taken = next(batches)
+    del taken
+    second = next(batches)
+    assert given[0]() is None
+    assert second is given[1]()
+    del second
+    assert len(list(_ended(link, feeding, batches))) == 1
+
+
+def _ended(link: BatchLink, feeding: object, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """End the stream when it has all been fed, and yield the rest."""
+    closing = start(lambda: (feeding.result(), link.end_writing(None)))  # type: ignore[attr-defined]
+    yield from batches
+    closing.result()
+    link.end_reading(None)
