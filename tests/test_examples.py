@@ -18,14 +18,14 @@ README = (EXAMPLES / "README.md").read_text()
 FILES = sorted(EXAMPLES.glob("[0-9]*.py"))
 
 #: Smaller than what people are shown, where the full size shows nothing more.
-ARGUMENTS = {"04_table_to_s3": ["--rows", "500000"], "09_a_large_array_released": ["--items", "40000000"]}
+ARGUMENTS = {"09_a_large_array_released": ["--items", "40000000"]}
 
 #: What each must say, figures included where they are the point.
 KEY_LINES = {
     "01_events_over_a_pipe": ["the producer's own object: True", "DeadlineExceeded after 2.", "threads left: 0"],
     "02_records_to_stdout": ['{"record": 1, "celsius": 20.1}\n{"record": 2,', "10 records; never more than"],
     "03_records_to_an_http_post": ["5 records in 5 chunks", "connections: 1"],
-    "04_table_to_s3": ["500,000 rows", "5 times the rows, "],
+    "04_table_to_s3": ["1,000,000 rows", "5 times the rows, "],
     "05_a_pool_of_100": ["1,000 jobs of 100 ms on 100 workers", "workers now: 100", "threads left: 0"],
     "06_abandoned_workers": ["channel: total 332,833,500, threads left: none", "threads left after 3 calls: 12"],
     "07_ten_calls_one_connection": ["closed:  10 connections", "drained: 1 connection"],
@@ -97,8 +97,8 @@ def test_example_at_your_own_store(s3_server: S3Server, bucket: str) -> None:
     file = EXAMPLES / "04_table_to_s3.py"
     check(file, run(file, PENSTOCK_EXAMPLE_BUCKET=bucket, **s3_server.environment))
     assert sorted(s3_server.objects(bucket)) == [
-        "penstock-example/100000-events.csv",
-        "penstock-example/500000-events.csv",
+        "penstock-example/1000000-events.csv",
+        "penstock-example/200000-events.csv",
     ]
     assert s3_server.uploads(bucket) == []
 
