@@ -182,3 +182,33 @@ def test_the_dialect_tells_bytes_apart() -> None:
     assert formats.format_by_name("tsv", {"null": "\\N"}).dialect == "tsv(null='\\\\N')"
     assert Csv(delimiter="\\t") == Csv(delimiter="\t")
     assert (Csv().concatenates, Csv(header=False).concatenates) == (False, True)
+
+
+@pytest.mark.parametrize("option", ["delimiter", "quote"])
+@pytest.mark.parametrize("character", ["7", "e", "T"])
+def test_letters_and_digits_are_no_dialect(option: str, character: str) -> None:
+    """They stand in numbers, which are not quoted."""
+    with pytest.raises(ConfigurationError, match=f"{option}.*no letter and no digit"):
+        formats.format_by_name("csv", {option: character})
+
+
+@pytest.mark.parametrize(
+    ("values", "characters"),
+    [
+        (pa.array([-1], pa.int8()), "-"),
+        (pa.array([-1.5]), "+-."),
+        (pa.array(["-1.50"]).cast(pa.decimal128(5, 2)), "+-."),
+        (pa.array([0], pa.timestamp("us", "UTC")), "+-: ."),
+        (pa.array([0], pa.date32()), "-"),
+        (pa.array([0], pa.time64("us")), ":."),
+    ],
+    ids=lambda value: str(getattr(value, "type", "")),
+)
+def test_what_may_stand_in_a_value_without_quotes_is_refused(values: pa.Array, characters: str) -> None:
+    """It would be one field for the writer and two for every reader. Text is quoted, so there anything goes."""
+    table = pa.table({"a": values, "b": ["- :.+"]})
+    for character in characters:
+        for option in ("delimiter", "quote"):
+            with pytest.raises(ConfigurationError, match=f"column 'a' is .* may have the {option} '"):
+                written(table, **{option: character})
+        assert read(written(table.select(["b"]), delimiter=character), delimiter=character).equals(table.select(["b"]))

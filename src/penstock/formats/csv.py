@@ -20,8 +20,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from penstock.errors import ConfigurationError
 from penstock.formats import _columns
-from penstock.formats._arrow import pyarrow, pyarrow_csv
+from penstock.formats._arrow import ArrowType, pyarrow, pyarrow_csv
 from penstock.formats._as_text import json_text
 from penstock.formats._base import BaseFormat
 from penstock.formats._blocks import BLOCK_BYTES, MAX_RECORD_BYTES
@@ -85,6 +86,8 @@ class Csv(BaseFormat):
             value = getattr(self, option)
             if len(value) != 1 or not value.isascii() or value in "\r\n\0":
                 raise OptionError(option, value, "one ASCII character")
+            if value.isalnum():
+                raise OptionError(option, value, "a character that is no letter and no digit, which stand in numbers")
         if self.delimiter == self.quote:
             raise OptionError("quote", self.quote, "another character than the delimiter")
         if any(character in self.null for character in (self.delimiter, self.quote, "\r", "\n")):
@@ -141,6 +144,7 @@ class Csv(BaseFormat):
         )
 
     def _encoder(self, schema: pa.Schema) -> Encode:
+        self._refuse_ambiguous(schema)
         converters, limits = _columns.for_csv(schema), TextLimits(schema)
         floats = NonFiniteFloats(schema, quoted=False)
         options = pyarrow_csv().WriteOptions(
@@ -159,6 +163,16 @@ class Csv(BaseFormat):
             return (data if self.quote == _STANDARD_QUOTE else data.translate(self._swap),)
 
         return encode
+
+    def _refuse_ambiguous(self, schema: pa.Schema) -> None:
+        """Only text is quoted: a time has spaces and colons, a date and a number have signs and points."""
+        for field in schema:
+            for option in ("delimiter", "quote"):
+                if (character := getattr(self, option)) in _characters_of(field.type):
+                    raise ConfigurationError(
+                        f"column {field.name!r} is {field.type}, whose values are not quoted and may have the {option} "
+                        f"{character!r} in them; choose another {option}, or make it text in the query"
+                    )
 
     # Arrow quotes with double quotes only. For another character the two change places, in what it is given and
     # in what it has written: text comes out as it was, and what it quoted with is the other character.
@@ -196,3 +210,15 @@ class Tsv(Csv):
     name: str = "tsv"
     media_type: str = "text/tab-separated-values"
     delimiter: str = _TAB
+
+
+def _characters_of(kind: ArrowType) -> str:
+    """Return what stands in values of a type besides letters and digits, where they are written without quotes."""
+    types = pyarrow().types
+    if types.is_timestamp(kind):
+        return "+-: ."
+    if types.is_floating(kind) or types.is_decimal(kind):
+        return "+-."
+    if types.is_time(kind):
+        return ":."
+    return "-" if types.is_integer(kind) or types.is_date(kind) else ""
