@@ -180,6 +180,20 @@ def test_leaving_the_loop_stops_the_run(shop: str) -> None:
             assert next(rows) == {"i": 1}
 
 
+def test_a_loop_that_never_begins_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither an iterator that nobody asks, nor one for which there is no thread to be had."""
+    with leakcheck():
+        iter(penstock.read(ROWS))
+
+        def refused(_thread: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(threading.Thread, "start", refused)
+        with pytest.raises(RuntimeError, match="new thread"):
+            list(penstock.read(ROWS))
+        monkeypatch.undo()
+
+
 def test_a_loop_is_under_the_scopes_around_it() -> None:
     """A deadline around the loop, or of the flow, ends it with its error."""
 

@@ -19,7 +19,7 @@ from penstock.connectors.iterables import Data
 from penstock.copy_options import CopyOptions
 from penstock.core._threads import OwnedThread
 from penstock.core.cancel import current_scope, leave, scope_under
-from penstock.core.channel import SendChannel, channel
+from penstock.core.channel import ReceiveChannel, SendChannel, channel
 from penstock.destinations import Address
 from penstock.engines.outcome import Observer
 from penstock.errors import BrokenError, ConfigurationError
@@ -223,10 +223,8 @@ class Flow:
         return api.run(planned, progress=progress)
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        sender, receiver = channel(0, name="penstock flow")
-        sink = _Loop(sender)
-        planned = api.plan(self._source, sink, self._options, steps=self._steps)
-        return _iterated(planned, sender, receiver)
+        loop = _Loop()
+        return _iterated(api.plan(self._source, loop, self._options, steps=self._steps), loop)
 
     def rows(self) -> Iterator[Row]:
         """Run it and yield its rows as dicts. As iterating it, otherwise."""
@@ -238,21 +236,19 @@ class Flow:
             batches.close()  # type: ignore[attr-defined]  # a generator
 
 
-def _iterated(planned: Plan, sender: SendChannel[Any], receiver: Any) -> Iterator[pa.RecordBatch]:
+def _iterated(planned: Plan, loop: _Loop) -> Iterator[pa.RecordBatch]:
     """Run ``planned`` in a thread, and yield what its sink hands over. Leaving stops the run and waits for its end."""
+    receiver = loop.opened()
     scope = scope_under(current_scope())
-
-    def run() -> None:
-        try:
-            api.run(planned)
-        except BaseException as exc:
-            sender.abort(exc)
-            raise
-        sender.close()
-
-    thread = OwnedThread(run, scope, "penstock flow")
+    thread = OwnedThread(lambda: loop.run(planned), scope, "penstock flow")
     try:
         thread.start()
+    except BaseException:
+        loop.sender.close()
+        receiver.close()
+        leave(scope)
+        raise
+    try:
         yield from receiver
     finally:
         scope.cancel("the loop over the flow was left")
@@ -264,12 +260,24 @@ def _iterated(planned: Plan, sender: SendChannel[Any], receiver: Any) -> Iterato
 
 @final
 class _Loop:
-    """The sink of a flow that is iterated over."""
+    """The sink of a flow that is iterated over: a channel, whose other end the loop has."""
 
     display_name = "a loop"
 
-    def __init__(self, sender: SendChannel[Any]) -> None:
-        self._sender = sender
+    def opened(self) -> ReceiveChannel[pa.RecordBatch]:
+        """Return the loop's end."""
+        self.sender: SendChannel[pa.RecordBatch]
+        self.sender, receiver = channel(0, name="penstock flow")
+        return receiver
+
+    def run(self, planned: Plan) -> None:
+        """Run the plan whose sink this is; the loop learns how that ended."""
+        try:
+            api.run(planned)
+        except BaseException as exc:
+            self.sender.abort(exc)
+            raise
+        self.sender.close()
 
     def check(self) -> bool:
         """Return True: a loop takes everything."""
@@ -281,7 +289,7 @@ class _Loop:
         for batch in batches:
             bytes_taken += batch.nbytes
             try:
-                self._sender.send(batch)
+                self.sender.send(batch)
             except BrokenError:
                 break  # the loop was left, and the run with it
         return Receipt(location="", bytes_stored=bytes_taken)
