@@ -31,12 +31,12 @@ class Ways:
     """How to end what a shape leaves behind: by address, since a reference would make it reachable."""
 
     def __init__(self) -> None:
-        self._ends: list[tuple[int, Callable[[Any], object]]] = []
+        self._ends: list[tuple[int, type, Callable[[Any], object]]] = []
         self.keep: Callable[[Any], object] = id
 
     def end(self, thing: Any, how: Callable[[Any], object]) -> Any:
         """Return ``thing``; ``how(thing)`` ends the wait on it, later."""
-        self._ends.append((id(thing), how))
+        self._ends.append((id(thing), type(thing), how))
         self.keep(thing)
         return thing
 
@@ -57,8 +57,9 @@ class Ways:
     def release(self) -> None:
         """End every wait."""
         while self._ends:
-            address, how = self._ends.pop()
-            for thing in [thing for thing in gc.get_objects() if id(thing) == address]:
+            address, kind, how = self._ends.pop()
+            # If it has ended by itself, something else may have its address by now.
+            for thing in [thing for thing in gc.get_objects() if id(thing) == address and type(thing) is kind]:
                 how(thing)
 
 
