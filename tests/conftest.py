@@ -68,6 +68,7 @@ SERVICES_REQUIRED = os.environ.get("PENSTOCK_REQUIRE_SERVICES") == "1"
 
 # A shell starts what it puts into the background with Ctrl-C ignored, and processes inherit that. Tests press Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as under nohup
 
 # Repeatable by default: the same examples in every run, and no deadline that a busy machine could miss.
 settings.register_profile("repeatable", derandomize=True, deadline=None)

@@ -30,8 +30,7 @@ _WIDE_BYTES = 1 << 20
 _LARGEST_BATCH_BYTES = 8 << 20
 _PIECE_BYTES = 3 << 18  # a multiple of three: bytes become base64
 _LONGEST_CHARACTER = 4
-_MARK_CHARACTERS = 32
-_ALPHABETS = "0123456789abcdef", "ghijklmnopqrstuv"  # a CSV may quote with a letter, which it doubles: not with two
+_MARK_BYTES = 16  # as hexadecimal: letters and digits, which no CSV quotes with or escapes
 
 Encode = Callable[["pa.RecordBatch"], Iterable[bytes]]
 """Encodes a batch; the pieces are made as they are taken, and are its text one after another."""
@@ -93,15 +92,10 @@ def _with_marks(row: pa.RecordBatch, wide: Sequence[int], encoder: Callable[[pa.
     columns, schema = row.columns, row.schema
     for index in wide:
         schema = schema.set(index, schema.field(index).with_type(arrow.string()))
-    encode = encoder(schema)
-    mark, text = "", b""
-    for alphabet in _ALPHABETS:
-        mark = "".join(secrets.choice(alphabet) for _ in range(_MARK_CHARACTERS))
-        for index in wide:
-            columns[index] = arrow.array([mark], arrow.string())
-        text = b"".join(encode(arrow.RecordBatch.from_arrays(columns, schema=schema)))
-        if mark.encode() in text:
-            break
+    mark = secrets.token_hex(_MARK_BYTES)
+    for index in wide:
+        columns[index] = arrow.array([mark], arrow.string())
+    text = b"".join(encoder(schema)(arrow.RecordBatch.from_arrays(columns, schema=schema)))
     return mark, text
 
 
