@@ -7,7 +7,7 @@ the process, which also holds Python and the libraries in use (15 MiB bare, abou
     batches: one being read, one being encoded  2 x batch_bytes, and what a batch's rows weigh as Python objects
                                                 or as encoded bytes, or a row group of Parquet (4 x batch_bytes):
                                                 1/4 in all
-    pipes between stages, at most two           2 x pipe_bytes: 1/16
+    pipes between stages, at most two           2 x pipe_bytes: 1/16 at most
     parts an upload holds, and the next one     (concurrency + 1) x part_bytes: 5/8
     what libraries buffer on their own          the rest
 """
@@ -30,7 +30,7 @@ _SMALLEST_PART = 5 * _MIB
 _LARGEST_DEFAULT_PART = 32 * _MIB  # larger ones only delay the first byte and cost more when sent again
 _DEFAULT_CONCURRENCY = 4
 _LARGEST_BATCH = 8 * _MIB  # more is no faster: measured, encoders level off near 4 MiB
-_LARGEST_PIPE = 4 * _MIB
+_LARGEST_PIPE = 2 * _MIB  # more only takes longer to be as full as it gets
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from penstock.flow.contracts import ByteReader
 
 __all__ = ["as_it_comes"]
 
-_MOST_BYTES = 4 << 20
+_MOST_BYTES = 1 << 20
 
 
 def as_it_comes(stream: ByteReader, most_bytes: int = _MOST_BYTES) -> Iterator[bytes]:
