@@ -167,9 +167,10 @@ class SqliteSource:
     def _counted(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         read = 0
         for batch in batches:
-            yield batch
             read += batch.num_rows
+            yield batch
             self.rows_read = read
+            del batch  # it may hold a wide value, and the next one is read now
 
     def _batches(self, rows: Rows, taken: list[Row], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         read = 0

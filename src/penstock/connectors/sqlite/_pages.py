@@ -62,9 +62,11 @@ class Pages:
             last, packed = self._begun or self._next(first)
             self._begun = None
             for batch in self._row_by_row(first, last) if packed is None else self._wanted(packed):
+                rows = batch.num_rows
                 yield batch
-                self._read += batch.num_rows
-            first = last + 1
+                self._read += rows
+                del batch  # it may hold a wide value, and the next one is read now
+            first, packed = last + 1, None
 
     @property
     def _left(self) -> int:
@@ -155,7 +157,9 @@ class Pages:
                 batch = _sqlite_types.record_batch(taken, self.schema, misfits=self._misfits, first_row=self._read + 1)
                 rows.heed(batch.nbytes)
                 size += batch.nbytes
+                taken.clear()  # nobody needs them any more, and one of them may be wide
                 yield batch
+                del batch
         self._heed(size)
 
     def _heed(self, page_bytes: int) -> None:
