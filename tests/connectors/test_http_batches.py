@@ -73,6 +73,7 @@ def test_every_request_is_data_of_its_own(http_server: HttpServer, format_name: 
     options = {"request_size": "4KiB"}
     report = penstock.copy(table, http_server.url, format=format_name, destination_options=options)
     assert report.rows == 500
+    http_server.wait_until(lambda: http_server.open_connections == 0)  # the last one has been answered, and then noted
     requests = http_server.finished(2)
     assert len(requests) > 4
     assert http_server.connections == 1
