@@ -41,12 +41,6 @@ def endless(mongo_double: MongoDouble) -> str:
     return uri
 
 
-@pytest.fixture
-def answering(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a server that answers be waited for, however busy the machine is: this is not about one that does not."""
-    monkeypatch.setattr(_mongo_connection, "GRACE_SECONDS", 60.0)
-
-
 @contextmanager
 def blocking(server: MongoDouble, command: str) -> Iterator[Callable[[], None]]:
     """Have a command block; gives a wait until it does."""
@@ -187,7 +181,7 @@ def test_a_cursor_that_is_lost_is_an_error(mongo_double: MongoDouble, endless: s
     ids=str,
 )
 def test_a_failure_half_way_is_an_error(
-    mongo_double: MongoDouble, endless: str, fault: dict[str, Any], said: str, transient: bool, answering: None
+    mongo_double: MongoDouble, endless: str, fault: dict[str, Any], said: str, transient: bool
 ) -> None:
     """In the third reply, after rows were handed out; it says what to do, and leaves no cursor on the server."""
     mongo_double.fail("getMore", mode={"skip": 2}, **fault)
@@ -202,7 +196,7 @@ def test_a_failure_half_way_is_an_error(
 
 @pytest.mark.parametrize("fault", [{"errorCode": 11600}, {"errorCode": 189}, {"closeConnection": True}], ids=str)
 def test_the_cursor_is_closed_before_pymongo_has_found_the_server_again(
-    mongo_double: MongoDouble, endless: str, fault: dict[str, Any], monkeypatch: pytest.MonkeyPatch, answering: None
+    mongo_double: MongoDouble, endless: str, fault: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After these pymongo knows no server until its monitor looks, here an hour later; the session is killed meanwhile."""
     monkeypatch.setattr(common, "MIN_HEARTBEAT_INTERVAL", 3600.0)

@@ -66,7 +66,7 @@ class Pages:
                 yield batch
                 self._read += rows
                 del batch  # it may hold a wide value, and the next one is read now
-            first, packed = last + 1, None
+            first, packed = last + 1, None  # nor is the page to be held beside the next
 
     @property
     def _left(self) -> int:
