@@ -6,8 +6,9 @@
 
 **Reading** runs one COPY in a read-only transaction, so all rows are of one snapshot. A copy to CSV passes the server's
 own bytes on, other formats parse those bytes into Arrow. :mod:`penstock.connectors.postgres._types` has the types, and
-what few columns the server rewrites first. libpq holds a row whole, so one may be ``max_row_bytes`` long and no longer;
-what copies there are of a wide one is in :mod:`penstock.connectors.postgres._libpq` and
+what few columns the server rewrites first. Where the connection is not encrypted, rows go past libpq
+(:mod:`penstock.connectors.postgres._row_stream`). A row is received whole, so one may be ``max_row_bytes`` long and no
+longer; what copies there are of a wide one is in :mod:`penstock.connectors.postgres._libpq` and
 :mod:`penstock.connectors.postgres._wide_rows`.
 
 **Loading** runs COPYs in one transaction; :mod:`penstock.connectors.postgres._sink` has the rules.
@@ -30,7 +31,8 @@ from penstock.connectors.postgres import _describe as _postgres_describe
 from penstock.connectors.postgres._address import parsed_address
 from penstock.connectors.postgres._decode import BLOCK_PREFIX, BatchDecoder, row_bytes
 from penstock.connectors.postgres._errors import UNDEFINED_TABLE, Seam
-from penstock.connectors.postgres._libpq import Connection, RowTooLong, ServerError, connected
+from penstock.connectors.postgres._libpq import Connection, ServerError, connected
+from penstock.connectors.postgres._row_stream import Chunk, RowTooLong, WideRow
 from penstock.connectors.postgres._sink import PostgresSink
 from penstock.connectors.postgres._types import Column, arrow_schema, projection, type_query
 from penstock.errors import BudgetExceeded, SourceError
@@ -162,11 +164,11 @@ class PostgresSource:
     def _lines(self, reading: _Reading) -> Iterator[bytes]:
         """Yield the server's CSV, counting rows. Without columns there is nothing to write of a row."""
         rows = -1  # the header is one
-        for chunk, more in self._copied(reading, "base64", "FORMAT csv, HEADER"):
-            rows += more
+        for chunk in self._copied(reading, "base64", "FORMAT csv, HEADER"):
+            rows += chunk.rows
             self.rows_read = rows
             if reading.columns:
-                yield bytes(chunk)
+                yield bytes(chunk.data)
             del chunk  # or it would be here still while the next one is received
 
     def _batches(self, reading: _Reading, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -174,19 +176,29 @@ class PostgresSource:
         half = self._request.batch_bytes // 2  # a row takes its text, at most, and what it takes at least
         most_rows = max(1, half // row_bytes(schema))
         self.rows_read = rows = 0
-        blocks = self._copied(reading, "hex", "FORMAT csv", chunk_bytes=half, most_rows=most_rows, prefix=BLOCK_PREFIX)
-        for block, more in blocks:
+        chunks = self._copied(
+            reading,
+            "hex",
+            "FORMAT csv",
+            chunk_bytes=half,
+            most_rows=most_rows,
+            prefix=BLOCK_PREFIX,
+            spaced=decoder.skips_empty_lines,
+        )
+        for chunk in chunks:
             with located(self.display_name):
-                batch = decoder.wide_row(block, rows) if isinstance(block, bytes) else decoder.batch(block, more, rows)
-            del block
-            rows += more
+                batch = (
+                    decoder.wide_row(chunk.data, rows)
+                    if isinstance(chunk, WideRow)
+                    else decoder.batch(chunk.data, chunk.rows, rows)
+                )
+            rows += chunk.rows
             self.rows_read = rows
+            del chunk
             yield batch
             del batch  # or it would be here still while the next one is received
 
-    def _copied(
-        self, reading: _Reading, bytes_as: str, options: str, **chunking: object
-    ) -> Iterator[tuple[bytearray | bytes, int]]:
+    def _copied(self, reading: _Reading, bytes_as: str, options: str, **chunking: object) -> Iterator[Chunk | WideRow]:
         statement = projection(self._statement, reading.columns, reading.nested, bytes_as=bytes_as)
         chunks = reading.connection.copy_out(
             f"COPY (\n{statement}\n) TO STDOUT ({options})",

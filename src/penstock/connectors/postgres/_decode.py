@@ -25,6 +25,8 @@ __all__ = ["BLOCK_PREFIX", "BatchDecoder", "row_bytes"]
 BLOCK_PREFIX = b"\n"
 """What each block begins with: an empty line to skip. Arrow takes U+FEFF at the very beginning for a mark, not for data."""
 
+Block = bytes | bytearray | memoryview
+
 _CHOOSE = "choose warn or text for on_type_loss, or make it text in the query: column::text"
 _LENGTH_BYTES = 4  # of what Arrow adds to each text
 _SHOWN_CHARACTERS = 40
@@ -57,8 +59,13 @@ class BatchDecoder:
             index: pattern for index, field in enumerate(schema) if (pattern := unfit_values(field.type)) is not None
         }
 
-    def batch(self, block: bytearray, rows: int, rows_before: int) -> pa.RecordBatch:
-        """Return a batch of the ``rows`` in ``block``, which :data:`BLOCK_PREFIX` precedes.
+    @property
+    def skips_empty_lines(self) -> bool:
+        """Whether empty lines between the rows make no difference. Where there is but one column, they are NULL."""
+        return len(self._parsed_types) > 1
+
+    def batch(self, block: Block, rows: int, rows_before: int) -> pa.RecordBatch:
+        """Return a batch of the ``rows`` in ``block``, before which there is an empty line, as :data:`BLOCK_PREFIX`.
 
         Raises:
             SourceError: a value does not fit its column; names row and column.
@@ -79,7 +86,7 @@ class BatchDecoder:
         )
         return batch
 
-    def wide_row(self, row: bytes, rows_before: int) -> pa.RecordBatch:
+    def wide_row(self, row: bytes | bytearray, rows_before: int) -> pa.RecordBatch:
         """Return a batch of one row, whose long values stay where they are.
 
         Raises:
@@ -87,7 +94,7 @@ class BatchDecoder:
         """
         arrow = _pyarrow()
         narrow, wide = taken_apart(row, self._may_be_wide)
-        columns = self.batch(bytearray(BLOCK_PREFIX + narrow), 1, rows_before).columns
+        columns = self.batch(BLOCK_PREFIX + narrow, 1, rows_before).columns
         for index, value in wide.items():
             field = self.schema.field(index)
             try:
@@ -97,7 +104,7 @@ class BatchDecoder:
         batch: pa.RecordBatch = arrow.RecordBatch.from_arrays(columns, schema=self.schema)
         return batch
 
-    def _repaired(self, block: bytearray, rows_before: int, refusal: Exception) -> list[Any]:
+    def _repaired(self, block: Block, rows_before: int, refusal: Exception) -> list[Any]:
         """Parse what may not fit as text, take out what does not, and parse the rest of it."""
         arrow = _pyarrow()
         types = [arrow.string() if index in self._unfit else kind for index, kind in enumerate(self._parsed_types)]
@@ -139,14 +146,14 @@ class BatchDecoder:
         )
 
 
-def _parsed(block: bytes | bytearray, types: list[Any]) -> list[Any]:
+def _parsed(block: Block, types: list[Any]) -> list[Any]:
     """Parse whole rows of CSV. One thread, one block: the columns are as they stand in it."""
     arrow, csv = _pyarrow(), need("pyarrow.csv", extra="arrow", why="read COPY")
     names = [str(index) for index in range(len(types))]  # the real ones may occur twice
     table = csv.read_csv(
         arrow.py_buffer(block),
         read_options=csv.ReadOptions(column_names=names, skip_rows=1, use_threads=False, block_size=len(block) + 1),
-        parse_options=csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+        parse_options=csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(types) > 1),
         convert_options=csv.ConvertOptions(
             column_types=dict(zip(names, types, strict=True)),
             null_values=[""],

@@ -15,6 +15,7 @@ import fcntl
 import itertools
 import select
 import struct
+import sys
 import termios
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,11 +25,12 @@ from typing import TYPE_CHECKING, Any, final
 from penstock._extras import need
 from penstock.connectors._descriptors import Waker
 from penstock.connectors.postgres import _libpq_stopping
+from penstock.connectors.postgres._row_stream import Chunk, RowStream, RowTooLong, WideRow
 
 if TYPE_CHECKING:
     from psycopg import pq
 
-__all__ = ["Connection", "LostConnection", "RowTooLong", "ServerError", "connected"]
+__all__ = ["Connection", "LostConnection", "ServerError", "connected"]
 
 _READ = select.POLLIN
 _WRITE = select.POLLOUT
@@ -53,14 +55,6 @@ class ServerError(Exception):
         self.hint = hint
         self.detail = detail
         self.context = context
-
-
-class RowTooLong(Exception):
-    """A row of a COPY is longer than allowed. ``rows_before`` were read whole."""
-
-    def __init__(self, rows_before: int) -> None:
-        super().__init__(f"row {rows_before + 1} is too long")
-        self.rows_before = rows_before
 
 
 @contextmanager
@@ -117,6 +111,7 @@ class Connection:
         self._waker = waker
         self._is_busy = False
         self._is_uploading = False
+        self._row_stream: RowStream | None = None
         self._wide_row = b""  # taken already, and to be handed out next
 
     def execute(self, statements: str) -> pq.abc.PGresult:
@@ -136,41 +131,75 @@ class Connection:
         statement: str,
         *,
         chunk_bytes: int = _CHUNK_BYTES,
-        most_rows: int | None = None,
+        most_rows: int = sys.maxsize,
         most_row_bytes: int | None = None,
         prefix: bytes = b"",
-    ) -> Iterator[tuple[bytearray | bytes, int]]:
-        """Run a ``COPY ... TO STDOUT``; yield chunks of its data, each of whole rows, with their number.
+        spaced: bool = False,
+    ) -> Iterator[Chunk | WideRow]:
+        """Run a ``COPY ... TO STDOUT``; yield its data in chunks of whole rows.
 
         Ends only after the server has said that this was all. A header counts as a row. A row that is longer than a chunk
-        comes alone and as it is: as ``bytes``, and without ``prefix``.
+        comes alone and as it is, without ``prefix``.
 
         Args:
             statement: the COPY.
             chunk_bytes: about how long a chunk is; shorter when the server is slow to send more.
             most_rows: at most so many rows in a chunk.
             most_row_bytes: the longest row allowed.
-            prefix: what every chunk begins with.
+            prefix: what every chunk begins with; where it is ``spaced``, some empty lines.
+            spaced: whether there may be empty lines before each row, which is faster. Then a chunk is only good until the
+                next one is asked for.
 
         Raises:
             RowTooLong: a row is longer than ``most_row_bytes``. Mostly it is noticed before all of it has come.
         """
         self._send(self._pgconn.send_query, statement.encode())
+        if spaced and not self._pgconn.ssl_in_use:
+            stream = RowStream(
+                self._pgconn.socket,
+                self._waker,
+                chunk_bytes=chunk_bytes,
+                most_rows=most_rows,
+                most_row_bytes=most_row_bytes,
+            )
+            if stream.begins():
+                yield from self._streamed(stream)
+                return
         self._start_copy(self._libpq.ExecStatus.COPY_OUT)
+        yield from self._collected(chunk_bytes, most_rows, most_row_bytes, prefix)
+
+    def _streamed(self, stream: RowStream) -> Iterator[Chunk | WideRow]:
+        """Yield what is received without libpq, then have it say whether that was all."""
+        self._row_stream = stream
+        try:
+            while (chunk := stream.chunk()) is not None:
+                yield chunk
+                del chunk  # or a wide row would be here still while the next one is received
+        except OSError as exc:
+            raise LostConnection(f"could not receive data from server: {exc.strerror}") from exc
+        self._row_stream = None
+        sent = self._last_result().command_tuples
+        if sent != stream.rows:
+            raise LostConnection(f"the server says that it has sent {sent} rows, and {stream.rows} have come")
+
+    def _collected(
+        self, chunk_bytes: int, most_rows: int, most_row_bytes: int | None, prefix: bytes
+    ) -> Iterator[Chunk | WideRow]:
+        """Yield what libpq hands out row by row."""
         rows_before, is_more = 0, True
         while is_more:
             data = bytearray(prefix)
             try:
-                rows, is_more = self._fill(data, chunk_bytes, most_rows or -1, most_row_bytes)
+                rows, is_more = self._fill(data, chunk_bytes, most_rows, most_row_bytes)
             except RowTooLong as exc:
                 raise RowTooLong(rows_before + exc.rows_before) from None
             rows_before += rows
             if rows:
-                yield data, rows
+                yield Chunk(data, rows)
             del data
             if self._wide_row:
                 rows_before += 1
-                yield self._take_wide_row(), 1
+                yield WideRow(self._take_wide_row())
         self._last_result()
 
     def copy_in(self, statement: str) -> CopyIn:
@@ -188,7 +217,8 @@ class Connection:
         try:
             if self._is_busy and self._pgconn.status == self._libpq.ConnStatus.OK:
                 seconds = _libpq_stopping.UPLOAD_SECONDS if self._is_uploading else _libpq_stopping.QUERY_SECONDS
-                _libpq_stopping.stop(self._pgconn, seconds)
+                settle = None if self._row_stream is None else self._row_stream.settle
+                _libpq_stopping.stop(self._pgconn, seconds, settle)
         finally:
             self._pgconn.finish()
 

@@ -6,6 +6,7 @@ Nothing here regards cancels, because a cancel is what mostly has led here. Ever
 from __future__ import annotations
 
 import select
+from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -26,16 +27,25 @@ _READ = select.POLLIN
 _WRITE = select.POLLOUT
 
 
-def stop(pgconn: pq.abc.PGconn, seconds: float) -> None:
-    """Ask the server to stop until it says that it has, for so many seconds at most."""
+def stop(pgconn: pq.abc.PGconn, seconds: float, settle: Callable[[float], None] | None = None) -> None:
+    """Ask the server to stop until it says that it has, for so many seconds at most.
+
+    Args:
+        pgconn: has a statement under way.
+        seconds: how long.
+        settle: receives the rest of a message that was taken from libpq, until a time on the clock.
+    """
     deadline = monotonic() + seconds
     foreign_error = _psycopg().Error
     try:
         while monotonic() < deadline:  # once may not do: a cancel can arrive before the query
             _request_cancel(pgconn, deadline)
+            if settle is not None:
+                settle(deadline)
+                settle = None
             if _is_idle_within(pgconn, min(_CANCEL_AGAIN_SECONDS, seconds)):
                 return
-    except foreign_error:
+    except (foreign_error, OSError):
         return  # the connection broke, and with it ends the query
 
 

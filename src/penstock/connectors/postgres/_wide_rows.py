@@ -1,7 +1,7 @@
 """Take the wide values out of a row of the server's CSV, without a copy of them.
 
 Arrow's parser copies a block into its own memory, and from there into columns. For a row of 64 MiB that would be two more
-of it, beside those that libpq makes. So its long fields stay where they were received, and Arrow gets a row without them.
+of it, beside those that libpq may make. So its long fields stay where they were received, and Arrow gets a row without them.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _PIECE_BYTES = 1 << 20
 _REST_OF_QUOTED = re.compile(rb'[^"]*+(?:""[^"]*+)*+')
 
 
-def taken_apart(row: bytes, takes: frozenset[int]) -> tuple[bytes, dict[int, Any]]:
+def taken_apart(row: bytes | bytearray, takes: frozenset[int]) -> tuple[bytes, dict[int, Any]]:
     """Return ``row`` with its wide fields empty, and those by the number of their column, as buffers.
 
     Args:
         row: one row as COPY writes it, with its line end.
         takes: columns that may be taken out.
     """
-    kept: list[bytes] = []
+    kept: list[bytes | bytearray] = []
     wide: dict[int, Any] = {}
     start, column = 0, 0
     while start < len(row):
@@ -39,7 +39,7 @@ def taken_apart(row: bytes, takes: frozenset[int]) -> tuple[bytes, dict[int, Any
     return b"".join(kept), wide
 
 
-def _end_of_field(row: bytes, start: int) -> int:
+def _end_of_field(row: bytes | bytearray, start: int) -> int:
     """Return where the comma or the line end after the field is."""
     if row.startswith(b'"', start):
         found = _REST_OF_QUOTED.match(row, start + 1)
@@ -49,7 +49,7 @@ def _end_of_field(row: bytes, start: int) -> int:
     return len(row) - 1 if comma < 0 else comma
 
 
-def _value(row: bytes, start: int, end: int) -> Any:
+def _value(row: bytes | bytearray, start: int, end: int) -> Any:
     arrow = _pyarrow()
     if row.startswith(b'"', start):
         start, end = start + 1, end - 1
@@ -58,7 +58,7 @@ def _value(row: bytes, start: int, end: int) -> Any:
     return arrow.py_buffer(row).slice(start, end - start)
 
 
-def _undoubled(row: bytes, start: int, end: int) -> bytearray:
+def _undoubled(row: bytes | bytearray, start: int, end: int) -> bytearray:
     """Return a part of ``row`` with one quote for every two; in pieces, none of which ends between the two."""
     value = bytearray()
     while start < end:
