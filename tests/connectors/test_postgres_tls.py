@@ -244,7 +244,9 @@ def test_who_says_so_goes_without(elsewhere: PostgresDatabase, monkeypatch: pyte
 def test_many_rows_come_through_tls(elsewhere: PostgresDatabase, certificate: Path) -> None:
     """What is encrypted only libpq can read, so these go another way than rows in the clear."""
     numbers = "SELECT i, repeat('x', i) AS t FROM generate_series(1, 3000) i"
-    secured = read_rows(source_of(elsewhere.uri_with(sslrootcert=str(certificate), sslmode="verify-full"), query=numbers))
+    secured = read_rows(
+        source_of(elsewhere.uri_with(sslrootcert=str(certificate), sslmode="verify-full"), query=numbers)
+    )
     assert secured == read_rows(source_of(here(elsewhere).uri_with(sslmode="disable"), query=numbers))
     assert [row["i"] for row in secured] == list(range(1, 3001))
 

@@ -12,7 +12,7 @@ from penstock.connectors.duckdb._connection import Database, Settings
 
 __all__ = ["BlockCache"]
 
-_EVERY_BYTES = 64 << 20  # of rows; DuckDB stores them in a fraction of that, and letting go takes some milliseconds
+_EVERY_BYTES = 16 << 20  # of rows; DuckDB stores them in a fraction of that, and letting go takes some milliseconds
 _LEAST_KEPT_BYTES = 16 << 20
 _ROOM = 4  # how many batches of each thread must fit into what is kept; a scan needs two
 
