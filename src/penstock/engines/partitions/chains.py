@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import final
 
+from penstock.core.cancel import CancelScope
 from penstock.engines.chain import Chain, Compress
 from penstock.engines.failures import Failures
 from penstock.engines.partitions.merged import merged
 from penstock.engines.partitions.sink import PartSink, Publishing
 from penstock.engines.rate import RateLimit
 from penstock.engines.stages import Stage, StageStatus
+from penstock.errors import StallError
 from penstock.flow.contracts import Receipt
 from penstock.flow.partitions import Partition, PartitionableSource, Partitions, PartitionsSink, Publication
 from penstock.flow.plan import Plan
+from penstock.flow.units import format_seconds
 
 __all__ = ["Chains", "opened_chains"]
 
@@ -25,12 +28,21 @@ def opened_chains(plan: Plan, compress: Compress, failures: Failures, limit: Rat
     """Divide the source of ``plan``, begin at its sink, and give the chains between them. Blocks to connect.
 
     What the partitions have in common is kept until the block is left; all of them must have ended by then.
+
+    Raises:
+        StallError: that alone took longer than may pass without a byte.
     """
     source, sink = plan.source, plan.sink
     assert isinstance(source, PartitionableSource)
     assert isinstance(sink, PartitionsSink)
-    with source.partitioned(plan.partitions, plan.partition_by) as partitions:
-        yield Chains(plan, partitions, sink.publication(), compress, failures, limit)
+    with ExitStack() as stack:
+        with CancelScope(timeout=plan.stall_timeout) as looking:
+            partitions = stack.enter_context(source.partitioned(plan.partitions, plan.partition_by))
+            chains = Chains(plan, partitions, sink.publication(), compress, failures, limit)
+        if looking.cancelled_caught:
+            waited = format_seconds(plan.stall_timeout or 0)
+            raise StallError(f"no byte moved for {waited}: {source.display_name} was not divided into partitions yet")
+        yield chains
 
 
 @final
