@@ -3,64 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 from hypothesis import given, strategies as st
 
 from penstock.connectors.postgres._ranges import _block_bounds
-from penstock.core.cancel import CancelScope
-from penstock.errors import ConfigurationError, SourceError
-from penstock.flow.partitions import PartitionableSource, Partitions
-from tests.connectors.parts import read_bytes, read_rows, read_table, source_of
-from tests.connectors.postgres_parts import environment, nothing_left, query
-from tests.core.threads import start, wait_until
+from tests.connectors.parts import read_bytes, read_rows, read_table
+from tests.connectors.postgres_partitions import ROWS, WIDE, ids_in, make, partitioned, read_each, trim
+from tests.connectors.postgres_parts import environment, nothing_left
+from tests.core.threads import start
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from tests.servers.postgres import PostgresDatabase
 
 __all__ = ["environment", "nothing_left"]
-
-ROWS = 5000
-WIDE = "repeat(md5(i::text), 10)"  # some 20 rows in a block
-
-
-def make(database: PostgresDatabase, rows: int = ROWS, *, name: str = "t") -> None:
-    """A table of numbers from 1, wide enough to be of many blocks."""
-    database.execute(f"CREATE TABLE {name} AS SELECT i AS id, {WIDE} AS word FROM generate_series(1, {rows}) i")
-    trim(database, name)
-
-
-def trim(database: PostgresDatabase, name: str) -> None:
-    """Give up the blocks that were added for rows to come."""
-    database.execute(f"VACUUM {name}")
-
-
-def divisible(database: PostgresDatabase, **asked: Any) -> PartitionableSource:
-    source = source_of(database.uri, **({"table": "t"} | asked))
-    assert isinstance(source, PartitionableSource)
-    return source
-
-
-@contextmanager
-def partitioned(database: PostgresDatabase, most: int, by: str | None = None, **asked: Any) -> Iterator[Partitions]:
-    with divisible(database, **asked).partitioned(most, by) as partitions:
-        yield partitions
-
-
-def read_each(partitions: Partitions) -> list[pa.Table]:
-    return [read_table(partition.source) for partition in partitions.each]
-
-
-def ids_in(tables: list[pa.Table], column: str = "id") -> list[Any]:
-    return [value for table in tables for value in table[column].to_pylist()]
-
 
 # --- every row once -----------------------------------------------------------------------------------------------------
 
@@ -276,124 +235,3 @@ def test_views_and_queries_by_a_column(postgres: PostgresDatabase) -> None:
             tables = read_each(partitions)
         assert sorted(ids_in(tables, 'the "id"')) == list(range(3, 3 * ROWS + 1, 3))
         assert len(tables) == 3
-
-
-# --- what can not -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("asked", "by", "complaint"),
-    [
-        ({"query": "SELECT 1", "table": None}, None, "no order on the disk .* name a column with partition_by"),
-        ({"limit": 5}, None, "limit can not be used with partitions"),
-    ],
-)
-def test_what_is_refused_before_anybody_connects(asked: dict[str, Any], by: str | None, complaint: str) -> None:
-    """By the call alone: there is no server behind this address."""
-    source = source_of("postgresql://localhost:1/none", **({"table": "t"} | asked))
-    assert isinstance(source, PartitionableSource)
-    with pytest.raises(ConfigurationError, match=complaint):
-        source.partitioned(2, by)
-
-
-@pytest.mark.parametrize(
-    ("asked", "by", "complaint"),
-    [
-        ({"table": "v"}, None, "v: it can not be read in partitions as it is: a view has no order .* partition_by"),
-        ({}, "word", "partition_by takes a column of integers, dates or timestamps, and 'word' is text"),
-        ({"table": "limited"}, "id", "it has a LIMIT"),
-        ({"query": "SELECT * FROM t LIMIT 10", "table": None}, "id", "it has a LIMIT"),
-        ({"query": "SELECT * FROM t TABLESAMPLE system (50)", "table": None}, "id", "it takes a sample"),
-    ],
-)
-def test_what_can_not_be_divided_says_why(
-    postgres: PostgresDatabase, asked: dict[str, Any], by: str | None, complaint: str
-) -> None:
-    """And what to do instead."""
-    make(postgres, 100)
-    postgres.execute("CREATE VIEW v AS SELECT * FROM t")
-    postgres.execute("CREATE VIEW limited AS SELECT * FROM t LIMIT 10")
-    with pytest.raises(ConfigurationError, match=complaint), partitioned(postgres, 2, by, **asked):
-        pass
-
-
-def test_a_condition_with_the_largest_value_is_no_limit(postgres: PostgresDatabase) -> None:
-    """PostgreSQL looks max() up in an index with a LIMIT of its own, which is the same each time."""
-    make(postgres, 100)
-    postgres.execute("CREATE INDEX ON t (id)")
-    with partitioned(postgres, 2, where="id < (SELECT max(id) FROM t)") as partitions:
-        assert ids_in(read_each(partitions)) == list(range(1, 100))
-
-
-@pytest.mark.parametrize(
-    ("table", "by", "complaint"),
-    [("t", "di", "no column 'di' to divide by .did you mean 'id'"), ("u", None, '"u" does not exist .there are t')],
-)
-def test_what_does_not_exist(postgres: PostgresDatabase, table: str, by: str | None, complaint: str) -> None:
-    """The error has what may have been meant."""
-    make(postgres, 1)
-    with pytest.raises(SourceError, match=complaint), partitioned(postgres, 2, by, table=table):
-        pass
-
-
-# --- what others do meanwhile -------------------------------------------------------------------------------------------
-
-
-def test_a_table_is_not_rewritten_meanwhile(postgres: PostgresDatabase) -> None:
-    """Who wants to waits; and a range that had to wait behind him, for the one he waits for, gives up soon."""
-    make(postgres, 100)
-    with partitioned(postgres, 2) as partitions:
-        rewriting = start(postgres.execute, "VACUUM FULL t")
-        wait_until(lambda: ("Lock",) in postgres.execute("SELECT wait_event_type FROM pg_stat_activity"))
-        with pytest.raises(SourceError, match=r"lock timeout .somebody waits to change"):
-            read_rows(partitions.each[0].source)
-    rewriting.result()
-
-
-def test_a_snapshot_that_is_gone(postgres: PostgresDatabase) -> None:
-    """A range that is opened too late, or at another server than the first, says so."""
-    make(postgres, 100)
-    with partitioned(postgres, 2) as partitions:
-        pass
-    with pytest.raises(SourceError, match=r"snapshot .* .every connection must reach the same server"):
-        read_rows(partitions.each[1].source)
-
-
-def test_idle_sessions_may_be_ended_but_not_the_one_that_shares(postgres: PostgresDatabase) -> None:
-    """It does nothing for as long as the ranges are read, whatever the server has against that."""
-    make(postgres, 100)
-    postgres.execute(f"ALTER DATABASE {postgres.name} SET idle_in_transaction_session_timeout TO '1ms'")
-    try:
-        with partitioned(postgres, 2) as partitions:
-            assert postgres.sessions() == [("idle in transaction", "SELECT pg_catalog.pg_export_snapshot()")]
-            postgres.execute("SELECT pg_sleep(0.05)")
-            assert len(postgres.sessions()) == 1
-            assert partitions.each
-    finally:
-        postgres.execute(f"ALTER DATABASE {postgres.name} RESET idle_in_transaction_session_timeout")
-
-
-def test_a_cancel_while_looking_stops_the_server(postgres: PostgresDatabase) -> None:
-    """The least and largest value of a query that never ends."""
-    asked = {"query": "SELECT i FROM generate_series(1, 1000000000) i, pg_sleep(600)", "table": None}
-    scope = CancelScope()
-
-    def divide() -> None:
-        with scope, partitioned(postgres, 2, "i", **asked):
-            pass
-
-    dividing = start(divide)
-    wait_until(lambda: any("min(" in text for state, text in postgres.sessions() if state == "active"))
-    scope.cancel()
-    dividing.result()
-    assert scope.cancelled_caught
-
-
-def test_losses_are_counted_together(postgres: PostgresDatabase) -> None:
-    """Whichever range they are in."""
-    source = query(postgres, "SELECT i, 'NaN'::numeric(5,2) AS n FROM generate_series(1, 10) i", on_type_loss="warn")
-    assert isinstance(source, PartitionableSource)
-    with source.partitioned(2, "i") as partitions:
-        assert ids_in(read_each(partitions), "n") == [None] * 10
-    (loss,) = source._request.losses.told()  # type: ignore[attr-defined]
-    assert loss.count == 10
