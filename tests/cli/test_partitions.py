@@ -87,6 +87,34 @@ def test_a_signal_half_way_leaves_no_object(
     assert s3_server.uploads(bucket) == []
 
 
+def test_a_signal_while_the_store_thinks_about_a_part(
+    penstock: Penstock, postgres: PostgresDatabase, s3_server: S3Server, bucket: str
+) -> None:
+    """It has the part, and would keep it; so its answer is waited for, and the part removed."""
+    before = s3_server.statistics().held.get("PutObject", 0)
+    s3_server.hold("PutObject")
+    flags = ["-t", "orders", *ENDLESS, "--partitions", "3"]
+    process = penstock.start("cp", postgres.uri, f"s3://{bucket}/orders.csv", *flags, **s3_server.environment)
+    penstock.wait_until(lambda: s3_server.statistics().held.get("PutObject", 0) > before)
+    process.send_signal(signal.SIGTERM)
+    s3_server.heal()
+    assert finish(process).code == 143
+    assert s3_server.objects(bucket) == {}
+
+
+def test_a_full_disk(penstock: Penstock, postgres: PostgresDatabase) -> None:
+    """No file may become larger than 64 KiB in this process; the parts that fit into that go as well."""
+    limited = (
+        "import resource, runpy, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536)); runpy.run_module('penstock', run_name='__main__')"
+    )
+    flags = ["-t", "orders", "--partitions", "3"]
+    result = finish(penstock.start("cp", postgres.uri, "orders.csv", *flags, program=("-c", limited)))
+    assert result.code == 4
+    assert "nothing was left behind" in result.line
+    assert penstock.files() == set()
+
+
 def test_a_failure_in_one_partition(penstock: Penstock, postgres: PostgresDatabase) -> None:
     """The code of a source, one line that says which, and no file."""
     flags = ["-t", "failing", "--partitions", "4", "--partition-by", "id"]

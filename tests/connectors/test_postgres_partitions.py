@@ -57,6 +57,14 @@ def test_fewer_blocks_are_fewer_ranges(postgres: PostgresDatabase, rows: int, mo
     assert partitions.each[0].range == ("all rows" if expected == 1 else "ctid < (1,0)")
 
 
+def test_rows_without_columns(postgres: PostgresDatabase) -> None:
+    """Are rows."""
+    make(postgres, 100)
+    postgres.execute("ALTER TABLE t DROP COLUMN id, DROP COLUMN word")
+    with partitioned(postgres, 2) as partitions:
+        assert sum(table.num_rows for table in read_each(partitions)) == 100
+
+
 def test_a_range_of_blocks_is_all_that_is_read_for_it(postgres: PostgresDatabase) -> None:
     """The server scans a range of the table and not the whole of it, also with a condition of the user's own."""
     make(postgres)

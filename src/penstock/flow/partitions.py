@@ -25,7 +25,7 @@ class Partition:
     """One range of a source.
 
     Attributes:
-        source: reads it, and nothing else, over a connection of its own.
+        source: reads it, and nothing else, over a connection of its own. Counts its rows, also those of bytes.
         range: which rows these are, in words: ``"ctid < (128,0)"``.
     """
 
@@ -56,7 +56,7 @@ class PartitionableSource(Source, Protocol):
         """Divide into ranges of about the same size. Touches nothing before the block is entered.
 
         Entering it connects, and takes a snapshot that is kept until it is left. The sources in it may be opened in any
-        threads, each once, until then.
+        threads, each once, until then. A cancel scope around entering it may have been left by then.
 
         Args:
             most: how many ranges at most; fewer where there is not as much.

@@ -279,6 +279,7 @@ def _has_rows(connection: Connection, statement: str) -> bool:
     except ServerError:
         connection.execute("ROLLBACK TO looking")
         return False
+    connection.execute("RELEASE looking")  # no snapshot can be shared from within
     return True
 
 

@@ -125,7 +125,11 @@ def _check_repeatable(connection: Connection, request: SourceRequest) -> None:
     lines = rows(connection, f"EXPLAIN (FORMAT JSON)\n{select_statement(request)}")
     for node in _nodes(json.loads("".join(line for (line,) in lines))[0]["Plan"]):
         if node in _NOT_REPEATABLE:
-            raise ConfigurationError(f"{request.shown}: it can not be read in partitions: {_NOT_REPEATABLE[node]}")
+            raise ConfigurationError(f"{_where(request)}: it can not be read in partitions: {_NOT_REPEATABLE[node]}")
+
+
+def _where(request: SourceRequest) -> str:
+    return request.shown if request.table is None else f"{request.shown} {request.table}"
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[str]:
@@ -155,9 +159,7 @@ def _check_kind(request: SourceRequest, kind: str, storage: str, version: int) -
     elif kind in _WITH_BLOCKS and version < _OLDEST_VERSION:
         why = "a server before PostgreSQL 14 would read the whole table for each range of it"
     if why:
-        raise ConfigurationError(
-            f"{request.shown} {request.table}: it can not be read in partitions as it is: {why}; {_BY}"
-        )
+        raise ConfigurationError(f"{_where(request)}: it can not be read in partitions as it is: {why}; {_BY}")
 
 
 def _block_bounds(blocks: Sequence[int], most: int) -> list[int]:
@@ -184,7 +186,7 @@ def _column_bounds(
     oid, type_name = _type_of(connection, request, values, by, names)
     if oid not in _BOUNDS:
         message = f"partition_by takes a column of integers, dates or timestamps, and {by!r} is {type_name}"
-        raise ConfigurationError(f"{request.shown}: {message}")
+        raise ConfigurationError(f"{_where(request)}: {message}")
     finite = " WHERE pg_catalog.isfinite(value)" if oid in _WITH_INFINITY else ""
     bounds = rows(
         connection,
@@ -201,7 +203,7 @@ def _type_of(
 ) -> tuple[int, str]:
     if by not in names and request.columns is None:
         hint = did_you_mean(by, names, otherwise=f"there are {', '.join(names)}")
-        raise SourceError(f"no column {by!r} to divide by", where=request.shown, hint=hint)
+        raise SourceError(f"no column {by!r} to divide by", where=_where(request), hint=hint)
     oid = connection.describe(values).ftype(0)
     ((type_name,),) = rows(connection, f"SELECT pg_catalog.format_type({oid}, -1)")
     return oid, type_name
