@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from penstock import formats
+from penstock.connectors import SourceRequest
+from penstock.connectors.postgres._ranges import _check_kind
 from penstock.core.cancel import CancelScope
 from penstock.errors import ConfigurationError, SourceError
 from penstock.flow.partitions import PartitionableSource
@@ -59,6 +63,22 @@ def test_what_can_not_be_divided_says_why(
     postgres.execute("CREATE VIEW limited AS SELECT * FROM t LIMIT 10")
     with pytest.raises(ConfigurationError, match=complaint), partitioned(postgres, 2, by, **asked):
         pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "storage", "version", "complaint"),
+    [
+        ("r", "columnar", 180000, "a table stored by 'columnar' has no order on the disk that is known; name a column"),
+        ("r", "heap", 130014, "a server before PostgreSQL 14 would read the whole table for each range; name a column"),
+        ("m", "heap", 140000, None),
+        ("p", "", 120000, None),
+    ],
+)
+def test_what_else_a_server_may_have(kind: str, storage: str, version: int, complaint: str | None) -> None:
+    """Older ones, and storage of others' making, neither of which is here to be tried."""
+    request = SourceRequest(uri="postgresql://h/db", formats=formats, table="t")
+    with nullcontext() if complaint is None else pytest.raises(ConfigurationError, match=complaint):
+        _check_kind(request, kind, storage, version)
 
 
 def test_a_condition_with_the_largest_value_is_no_limit(postgres: PostgresDatabase) -> None:

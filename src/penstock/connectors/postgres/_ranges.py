@@ -157,7 +157,7 @@ def _check_kind(request: SourceRequest, kind: str, storage: str, version: int) -
     if kind in _WITH_BLOCKS and storage != "heap":
         why = f"a table stored by {storage!r} has no order on the disk that is known"
     elif kind in _WITH_BLOCKS and version < _OLDEST_VERSION:
-        why = "a server before PostgreSQL 14 would read the whole table for each range of it"
+        why = "a server before PostgreSQL 14 would read the whole table for each range"
     if why:
         raise ConfigurationError(f"{_where(request)}: it can not be read in partitions as it is: {why}; {_BY}")
 
