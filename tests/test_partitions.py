@@ -5,10 +5,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import threading
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pyarrow.parquet as parquet
 import pytest
 
@@ -17,6 +20,7 @@ from penstock.engines.outcome import Snapshot
 from penstock.leaks import leakcheck
 from tests.connectors.postgres_parts import environment, nothing_left
 from tests.connectors.stores import use_only
+from tests.core.threads import start
 from tests.engines.parts import MemorySink, MemoryTable
 
 if TYPE_CHECKING:
@@ -117,6 +121,61 @@ def test_stages_progress_and_totals_are_those_of_all(postgres: PostgresDatabase,
     assert all(len(snapshot.stages) == 4 and (snapshot.rows or 0) <= ROWS for snapshot in seen)
     assert max(snapshot.bytes for snapshot in seen) > 0
     assert report.bytes_before_compression > report.bytes
+
+
+@pytest.mark.parametrize("by", [None, "id"])
+def test_a_table_that_others_write_all_the_time(postgres: PostgresDatabase, tmp_path: Path, by: str | None) -> None:
+    """In each transaction a row goes and the next number comes: at any moment there are a thousand in a row."""
+    table = f"moving_{by or 'ctid'}"
+    postgres.execute(
+        f"CREATE TABLE {table} AS SELECT i AS id, repeat('x', 300) AS word FROM generate_series(1, 1000) i"
+    )
+    stop = threading.Event()
+
+    def write() -> int:
+        with psycopg.connect(postgres.dsn) as connection:
+            for number in count(1001):
+                if stop.is_set():
+                    return number
+                connection.execute(f"DELETE FROM {table} WHERE id = %s", [number - 1000])
+                connection.execute(f"INSERT INTO {table} VALUES (%s, repeat('y', 300))", [number])
+                connection.commit()
+        raise AssertionError("numbers do not end")
+
+    writing = start(write)
+    try:
+        for _ in range(5):
+            target = tmp_path / "orders.csv"
+            penstock.copy(postgres.uri, target, table=table, partitions=4, partition_by=by, if_exists="overwrite")
+            found = sorted(number for part in manifest(tmp_path)["parts"] for number in ids_of(tmp_path / part["name"]))
+            assert found == list(range(found[0], found[0] + 1000))
+    finally:
+        stop.set()
+    assert writing.result() > 1001
+
+
+def test_all_are_read_at_once(postgres: PostgresDatabase, tmp_path: Path) -> None:
+    """Each over a connection of its own, beside the one that has the snapshot."""
+    sessions: list[int] = []
+
+    def stop_when_all_run(_snapshot: Snapshot) -> None:
+        sessions.append(len(postgres.sessions()))
+        if sessions[-1] == 5:
+            scope.cancel()
+
+    with penstock.CancelScope() as scope:
+        penstock.copy(
+            postgres.uri,
+            tmp_path / "orders.csv",
+            table="orders",
+            where="pg_sleep(600) IS NULL",
+            partitions=4,
+            timeout=30,
+            progress=stop_when_all_run,
+        )
+    assert scope.cancelled_caught
+    assert max(sessions) == 5
+    assert files_in(tmp_path) == set()
 
 
 def test_overwriting_with_another_number(postgres: PostgresDatabase, tmp_path: Path) -> None:
