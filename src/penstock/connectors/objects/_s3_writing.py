@@ -15,6 +15,7 @@ from penstock.connectors.objects._s3_client import Patience, S3Client, S3Setting
 from penstock.connectors.objects._s3_errors import code_of, is_condition_failed, status_of
 from penstock.connectors.objects._s3_upload import MultipartUpload
 from penstock.connectors.objects._writing import PUT_GRACE_SECONDS, Stored, already_exists, may_be_there
+from penstock.core.cancel import check_cancelled
 from penstock.errors import SinkError
 from penstock.flow.contracts import ByteReader
 
@@ -94,6 +95,7 @@ class _OpenS3:
         def is_sent() -> bool:
             return bool(unanswered) or body.tell() == body.size
 
+        check_cancelled()
         try:
             with may_be_there(writing.where, is_sent), with_grace(PUT_GRACE_SECONDS, only_if=is_sent):
                 answer = self._client.call(
