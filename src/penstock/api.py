@@ -13,13 +13,14 @@ from penstock.connectors.iterables import Data, name_of, source_from
 from penstock.copy_options import CopyOptions
 from penstock.destinations import Address, target_of
 from penstock.dry_run import preview
-from penstock.engines import local
 from penstock.engines.outcome import Observer
+from penstock.engines.registry import check_engine, engine_named
 from penstock.flow.contracts import Sink, Source, TableSink
 from penstock.flow.losses import Losses, OnTypeLoss
-from penstock.flow.memory import MemorySplit, split_memory
+from penstock.flow.memory import MemorySplit
 from penstock.flow.plan import Plan, make_plan
-from penstock.flow.units import parse_duration, parse_rate, parse_size
+from penstock.flow.units import parse_duration, parse_rate
+from penstock.partitioning import check_partitioned, split_options
 from penstock.progress import showing
 from penstock.report import Report
 from penstock.steps import Step, SteppedSource
@@ -51,6 +52,9 @@ def copy(
     part_size: int | str | None = None,
     concurrency: int | None = None,
     max_file_size: int | str | None = None,
+    partitions: int = 1,
+    partition_by: str | None = None,
+    engine: str = "local",
     bwlimit: float | str | None = None,
     method: str | None = None,
     timeout: float | str | None = None,
@@ -93,6 +97,12 @@ def copy(
         concurrency: parts sent at once; None: up to 4.
         max_file_size: bytes of one file, as stored: the data goes into ``name.00001.csv.gz``, ``name.00002.csv.gz``, ...
             each complete in itself, and ``name.manifest.json``, written last, names them. None: one file.
+        partitions: read so many ranges of a table of PostgreSQL at once, each over a connection of its own, all of one
+            snapshot, and write each to a file of its own, named and listed in a manifest as by ``max_file_size``. Fewer
+            where there is not as much. ``max_memory`` is for all together, 16 MiB each at least.
+        partition_by: column of integers, dates or timestamps whose values the ranges are of, also of a view or query;
+            None: by the place of the rows on the disk.
+        engine: what runs it: ``"local"``, in threads of this process.
         bwlimit: bytes per second that the destination may take, as a number or ``"10MiB/s"``; None for no limit.
         method: HTTP method to send with; None for POST.
         timeout: seconds for the whole copy (or ``"5m"``); None for no limit.
@@ -127,6 +137,9 @@ def copy(
         part_size=part_size,
         concurrency=concurrency,
         max_file_size=max_file_size,
+        partitions=partitions,
+        partition_by=partition_by,
+        engine=engine,
         bwlimit=bwlimit,
         method=method,
         timeout=timeout,
@@ -157,12 +170,14 @@ def plan(
         ConfigurationError: the request makes no sense as written.
     """
     options = options or CopyOptions(**keywords)
-    memory = _split(options)
+    check_engine(options.engine)
+    memory = split_options(options)
     losses = Losses()
     opened = _opened(source, options, memory, losses)
     if steps:
         opened = SteppedSource(opened, steps, _source_request(shown(source), options, memory, losses))
     target = target_of(destination, opened, options, memory)
+    check_partitioned(opened, options, has_steps=bool(steps))
     return make_plan(
         opened,
         target.sink,
@@ -170,6 +185,9 @@ def plan(
         compression=target.compression,
         memory=memory,
         losses=losses,
+        partitions=options.partitions,
+        partition_by=options.partition_by,
+        engine=options.engine,
         timeout=None if options.timeout is None else parse_duration(options.timeout, name="timeout"),
         stall_timeout=None
         if options.stall_timeout is None
@@ -183,14 +201,8 @@ def run(planned: Plan, *, progress: str | Observer | None = None) -> Report:
     """Run what :func:`plan` has decided; blocks and raises as :func:`copy` does. A plan runs once."""
     display = showing(progress or "none") if progress is None or isinstance(progress, str) else nullcontext(progress)
     with display as observe:
-        outcome = local.run(planned, compress=formats.compress, observe=observe)
+        outcome = engine_named(planned.engine).run(planned, compress=formats.compress, observe=observe)
     return Report.of(planned, outcome)
-
-
-def _split(options: CopyOptions) -> MemorySplit:
-    part_size = None if options.part_size is None else parse_size(options.part_size, name="part_size")
-    max_memory = parse_size(options.max_memory, name="max_memory")
-    return split_memory(max_memory, part_size=part_size, concurrency=options.concurrency)
 
 
 def shown(source: Address | Source | Data) -> str:

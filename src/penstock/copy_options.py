@@ -35,6 +35,9 @@ class CopyOptions:
     part_size: int | str | None = None
     concurrency: int | None = None
     max_file_size: int | str | None = None
+    partitions: int = 1
+    partition_by: str | None = None
+    engine: str = "local"
     bwlimit: float | str | None = None
     method: str | None = None
     timeout: float | str | None = None

@@ -13,9 +13,10 @@ from typing import cast
 from penstock import connectors, formats
 from penstock.connectors import IfExists, SinkRequest, SourceRequest
 from penstock.copy_options import CopyOptions
+from penstock.engines.parts.files import PartFiles
 from penstock.engines.parts.sink import SplitSink
 from penstock.errors import ConfigurationError
-from penstock.flow.contracts import Format, PartsSink, Removable, RemovableSink, Sink, Source, TableSink
+from penstock.flow.contracts import Format, Removable, RemovableSink, Sink, Source, TableSink
 from penstock.flow.memory import MemorySplit
 from penstock.flow.part_names import PartNames
 from penstock.flow.plan import AnySink
@@ -27,6 +28,8 @@ Address = str | os.PathLike[str]
 
 _DEFAULT_FORMAT = "csv"
 _SMALLEST_FILE_BYTES = 64 << 10  # below, headers and footers would be most of what is in the parts
+_SEVERAL_FILES = ("max_file_size", "partitions")
+_NOTHING_ASKED = CopyOptions()
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def target_of(
         ConfigurationError: the options make no sense for it.
     """
     if isinstance(destination, Sink | TableSink):
-        _refuse(options, destination.display_name, "it is an object of yours, and not files", "max_file_size")
+        _refuse(options, destination.display_name, "it is an object of yours, and not files", *_SEVERAL_FILES)
         if isinstance(destination, TableSink):
             return Target(destination)
         return Target(destination, *_choose_target("", source, options))
@@ -61,8 +64,12 @@ def target_of(
     if connectors.takes_tables(address):
         return Target(_open_table(address, options))
     format_, compression = _choose_target(address, source, options)
-    open_sink = _open_sink if options.max_file_size is None else _open_parts
+    open_sink = _open_several if _wants_several_files(options) else _open_sink
     return Target(open_sink(address, format_, compression, options, memory), format_, compression)
+
+
+def _wants_several_files(options: CopyOptions) -> bool:
+    return any(getattr(options, name) != getattr(_NOTHING_ASKED, name) for name in _SEVERAL_FILES)
 
 
 def _open_sink(
@@ -86,19 +93,32 @@ def _open_sink(
     return connectors.open_sink(request)
 
 
-def _open_parts(
+def _open_several(
     address: str, target: Format, compression: str | None, options: CopyOptions, memory: MemorySplit
-) -> PartsSink:
-    assert options.max_file_size is not None
+) -> AnySink:
+    if options.max_file_size is None:
+        return _part_files(address, target, compression, options, memory)
+    if options.partitions > 1:
+        raise ConfigurationError(
+            f"{connectors.redact(address)}: partitions and max_file_size can not be used together: each partition is one "
+            "file; for smaller files, ask for more partitions"
+        )
     max_part_bytes = parse_size(options.max_file_size, name="max_file_size")
     if max_part_bytes < _SMALLEST_FILE_BYTES:
         raise ConfigurationError(f"max_file_size must be at least {format_bytes(_SMALLEST_FILE_BYTES)}")
+    files = _part_files(address, target, compression, options, memory)
+    return SplitSink(files, max_part_bytes=max_part_bytes)
+
+
+def _part_files(
+    address: str, target: Format, compression: str | None, options: CopyOptions, memory: MemorySplit
+) -> PartFiles:
     make = partial(_open_sink, target=target, compression=compression, memory=memory)
     if not isinstance(make(address, options=options), Removable):
         because = (
             "what is written there can not be taken back, so it can not be several files; write to a file or store"
         )
-        _refuse(options, connectors.redact(address), because, "max_file_size")
+        _refuse(options, connectors.redact(address), because, *_SEVERAL_FILES)
     names = PartNames.of(address, suffixes=sum(told is not None for told in formats.infer(address)))
 
     def open_sink(part: str, if_exists: IfExists) -> RemovableSink:
@@ -112,15 +132,7 @@ def _open_parts(
         with connectors.open_source(request).open_bytes("ndjson") as chunks:  # as they are, whatever they mean
             return b"".join(chunks)
 
-    return SplitSink(
-        names,
-        open_sink,
-        read,
-        if_exists=options.if_exists,
-        max_part_bytes=max_part_bytes,
-        format_name=target.name,
-        compression=compression,
-    )
+    return PartFiles(names, open_sink, read, options.if_exists, target.name, compression)
 
 
 def _options_of_both(request: SourceRequest, options: Mapping[str, object]) -> dict[str, object]:
@@ -147,7 +159,7 @@ def _open_manifest(address: str, options: CopyOptions) -> Sink | TableSink:
 
 def _open_table(address: str, options: CopyOptions) -> Sink | TableSink:
     shown = connectors.redact(address)
-    bytes_only = ("format", "compression", "format_options", "method", "max_file_size")
+    bytes_only = ("format", "compression", "format_options", "method", *_SEVERAL_FILES)
     _refuse(options, shown, "a database takes rows, not bytes", *bytes_only)
     table = options.to_table or options.table
     if table is None:
@@ -164,7 +176,7 @@ def _open_table(address: str, options: CopyOptions) -> Sink | TableSink:
 
 def _refuse(options: CopyOptions, shown: str, because: str, *names: str) -> None:
     for name in names:
-        if getattr(options, name) not in (None, "none"):
+        if getattr(options, name) not in (getattr(_NOTHING_ASKED, name), "none"):
             raise ConfigurationError(f"{shown}: {name} can not be used here: {because}")
 
 

@@ -13,6 +13,7 @@ from penstock.flow.contracts import Closable, Describable, PartsSink, TableSink,
 from penstock.flow.description import ColumnType, Description
 from penstock.flow.estimates import estimated_stored_bytes
 from penstock.flow.forms import form_of
+from penstock.flow.partitions import PartitionableSource
 from penstock.flow.plan import Plan
 from penstock.flow.units import format_bytes, format_count, format_seconds
 
@@ -20,6 +21,7 @@ __all__ = ["Preview", "preview"]
 
 _LABEL_WIDTH = 13
 _GAP = "  "
+_MOST_RANGES_SHOWN = 4
 
 
 @final
@@ -33,6 +35,7 @@ class Preview:
         would: ``"run"``; ``"skip"`` or ``"fail"``, because of what is at the destination.
         destination: the same in words: ``"free"``.
         sink_error: why it would fail; None if it would not.
+        ranges: which rows each partition would have, in words; empty where there is only one stream.
         column_types: of a new table at the destination, in the order of the description's columns; ``""`` where that is
             known only once data has been read. Empty where no table takes the rows, or it does not tell.
     """
@@ -42,6 +45,7 @@ class Preview:
     would: str
     destination: str
     sink_error: SinkError | ConfigurationError | None = None
+    ranges: tuple[str, ...] = ()
     column_types: tuple[str, ...] = ()
 
     @property
@@ -65,6 +69,8 @@ class Preview:
     @property
     def estimated_files(self) -> int | None:
         """Into how many files the data goes, if they are as large as it is at the source; None if nobody knows."""
+        if self.ranges:
+            return len(self.ranges)
         if not isinstance(self.plan.sink, PartsSink):
             return 1
         stored = self.estimated_stored_bytes
@@ -85,16 +91,25 @@ class Preview:
             "why": told.why,
             "consistency": told.consistency,
             "estimate": _estimate(told),
+            "partitions": self._partitions(),
             "files": self._files(),
             "parts": self._parts(),
             "buffers": plan.buffers,
-            "memory": str(plan.memory),
+            "memory": plan.memory_share,
             "time": plan.time_limits,
             "rate": "" if plan.bwlimit is None else f"at most {format_bytes(plan.bwlimit)}/s",
         }
         for label, text in facts.items():
             if text:
                 yield f"{label + ':':<{_LABEL_WIDTH}}{text}"
+
+    def _partitions(self) -> str:
+        if not self.ranges:
+            return ""
+        shown = self.ranges
+        if len(shown) > _MOST_RANGES_SHOWN:
+            shown = (*shown[: _MOST_RANGES_SHOWN - 1], "...", shown[-1])
+        return f"{len(self.ranges)}, a file each, and a manifest: {'; '.join(shown)}"
 
     def _files(self) -> str:
         if not isinstance(self.plan.sink, PartsSink):
@@ -156,6 +171,8 @@ class Preview:
             "passes_through": plan.passes_through,
             **{each.name: getattr(told, each.name) for each in fields(told)},
             "columns": [self._plain(column, kind) for column, kind in zip(told.columns, created, strict=True)],
+            "partitions": len(self.ranges) or 1,
+            "ranges": list(self.ranges),
             "estimated_stored_bytes": self.estimated_stored_bytes,
             "estimated_files": self.estimated_files,
             "estimated_parts": self.estimated_parts,
@@ -189,7 +206,7 @@ def preview(plan: Plan) -> Preview:
     """
     with CancelScope(timeout=plan.timeout) as scope:
         looked = Preview(plan, None, *_look_at_destination(plan))
-        return _with_column_types(replace(looked, description=_look_at_source(plan)))
+        return _with_column_types(_with_ranges(replace(looked, description=_look_at_source(plan))))
     assert scope.cancelled_caught
     raise DeadlineExceeded(f"source and destination did not answer within {format_seconds(plan.timeout or 0)}")
 
@@ -198,6 +215,17 @@ def _look_at_source(plan: Plan) -> Description | None:
     if not isinstance(plan.source, Describable):
         return None
     return plan.source.describe(plan.format_name if plan.passes_through else None)
+
+
+def _with_ranges(seen: Preview) -> Preview:
+    """Have the source divided as it would be, which closes what it opens for that."""
+    plan = seen.plan
+    if plan.partitions == 1 or not isinstance(plan.source, PartitionableSource):
+        return seen
+    with plan.source.partitioned(plan.partitions, plan.partition_by) as divided:
+        ranges = tuple(partition.range for partition in divided.each)
+    described = seen.description and replace(seen.description, consistency=divided.snapshot)
+    return replace(seen, ranges=ranges, description=described)
 
 
 def _with_column_types(seen: Preview) -> Preview:

@@ -45,6 +45,9 @@ _OF_DESTINATIONS = frozenset(
         "part_size",
         "concurrency",
         "max_file_size",
+        "partitions",
+        "partition_by",
+        "engine",
         "bwlimit",
         "method",
     }
@@ -185,6 +188,9 @@ class Flow:
         part_size: int | str | None = None,
         concurrency: int | None = None,
         max_file_size: int | str | None = None,
+        partitions: int = 1,
+        partition_by: str | None = None,
+        engine: str = "local",
         bwlimit: float | str | None = None,
         method: str | None = None,
         progress: str | Observer | None = None,
@@ -202,6 +208,9 @@ class Flow:
             part_size: bytes of one part of an upload.
             concurrency: parts sent at once.
             max_file_size: bytes of one file; several with a manifest.
+            partitions: ranges of the source that are read at once, each into a file of its own; not after steps.
+            partition_by: column whose values the ranges are of.
+            engine: what runs it.
             bwlimit: bytes per second that the destination may take.
             method: HTTP method to send with.
             progress: how to show it while it runs.
@@ -217,6 +226,9 @@ class Flow:
             part_size=part_size,
             concurrency=concurrency,
             max_file_size=max_file_size,
+            partitions=partitions,
+            partition_by=partition_by,
+            engine=engine,
             bwlimit=bwlimit,
             method=method,
         )

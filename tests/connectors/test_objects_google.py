@@ -107,6 +107,24 @@ def test_a_cancel_does_not_wait_for_a_store_that_is_silent(s3_server: S3Server, 
     assert nothing_in(s3_server, google)
 
 
+def test_a_cancel_while_a_small_object_is_stored_waits_for_the_answer(s3_server: S3Server, google: str) -> None:
+    """The store has all of it and would keep it; so what is there is also told. After a second it is not waited for."""
+    before = s3_server.statistics().held.get("PutObject", 0)
+    s3_server.hold("PutObject")
+    call = Cancellable(lambda: sink_in(google).store(data_stream(b"x")))
+    wait_until(lambda: s3_server.statistics().held.get("PutObject", 0) > before)
+    call.scope.cancel()
+    s3_server.heal()
+    call.running.join()
+    assert not call.scope.cancelled_caught
+    assert s3_server.objects(google) == {KEY: 1}
+    s3_server.hold("PutObject")
+    call = Cancellable(lambda: sink_in(google, if_exists="overwrite").store(data_stream(b"xy")))
+    wait_until(lambda: s3_server.statistics().held.get("PutObject", 0) > before + 1)
+    assert call.cancel() < 2.0
+    s3_server.heal()
+
+
 @pytest.mark.parametrize("operation", ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"])
 def test_a_refusal_leaves_nothing(s3_server: S3Server, google: str, operation: str) -> None:
     """Whichever step is refused, it is an error of the sink that says so, and nothing stays."""

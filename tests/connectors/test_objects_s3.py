@@ -309,6 +309,36 @@ def test_a_store_that_never_answers_is_given_up_on(
         assert left(s3_server, bucket) == ({}, [])
 
 
+def test_a_cancel_while_a_small_object_is_stored_waits_for_the_answer(s3_server: S3Server, bucket: str) -> None:
+    """The store has all of it and would keep it, whether anybody listens or not; so what is there is also told."""
+    held = holding(s3_server, "PutObject")
+    call = Cancellable(lambda: sink_in(bucket).store(data_stream(b"x")))
+    wait_until(lambda: held() >= 1)
+    call.scope.cancel()
+    s3_server.heal()
+    call.running.join()
+    assert not call.scope.cancelled_caught
+    assert left(s3_server, bucket) == ({"folder/x.csv": 1}, [])
+
+
+def test_a_store_that_never_answers_to_a_small_object(s3_server: S3Server, bucket: str) -> None:
+    """After a second the cancel goes through, and says that nobody knows."""
+    held = holding(s3_server, "PutObject")
+    notes: list[str] = []
+
+    def store() -> None:
+        try:
+            sink_in(bucket).store(data_stream(b"x"))
+        except Cancelled as exc:
+            notes.extend(getattr(exc, "__notes__", []))
+            raise
+
+    call = Cancellable(store)
+    wait_until(lambda: held() >= 1)
+    assert call.cancel() < 2.0
+    assert notes == [f"s3://{bucket}/folder/x.csv: the store did not answer, the object may be there, and whole"]
+
+
 def test_a_cancel_of_check(s3_server: S3Server, bucket: str) -> None:
     """Looking is interrupted as well."""
     held = holding(s3_server, "GetBucket")

@@ -14,6 +14,8 @@ import pytest
 from penstock import formats
 from penstock.core.cancel import CancelScope, check_cancelled, sleep as scoped_sleep
 from penstock.engines import local
+from penstock.engines.chain import Chain
+from penstock.engines.failures import Failures
 from penstock.engines.outcome import Outcome, Snapshot
 from penstock.errors import AlreadyExists, Cancelled, DeadlineExceeded, SinkError, SourceError, StallError
 from penstock.flow.contracts import Sink, Source
@@ -129,9 +131,9 @@ def test_bytes_in_flight_stay_within_the_pipe() -> None:
     running_chain: list[Any] = []
     sink = MemorySink(on_read=on_read)
     plan = plan_of(BytesSource(chunks()), sink)
-    runner = local._Run(plan, formats.compress, None, time.monotonic())
-    running_chain.append(runner._chain)
-    runner.run_stages()
+    failures = Failures()
+    running_chain.append(Chain(plan, formats.compress, failures))
+    local._Run(plan, running_chain[0], failures, None, time.monotonic()).run_stages()
     assert seen[0] * len(CHUNK) <= MEMORY.pipe_bytes + len(CHUNK)
     assert full.is_set()
 

@@ -15,6 +15,7 @@ from penstock import formats
 from penstock.core.cancel import CancelScope, sleep as scoped_sleep
 from penstock.engines import local
 from penstock.engines.outcome import Outcome, Snapshot
+from penstock.engines.parts.files import PartFiles
 from penstock.engines.parts.sink import SplitSink
 from penstock.errors import AlreadyExists, DeadlineExceeded, SinkError, SourceError, StallError
 from penstock.flow.contracts import PartsSink
@@ -54,15 +55,9 @@ def run(
     observe: Callable[[Snapshot], None] | None = None,
     **limits: float,
 ) -> Outcome:
-    sink = SplitSink(
-        PartNames.of(name, suffixes=1 if compression is None else 2),
-        folder.open,
-        folder.read,
-        if_exists=if_exists,
-        max_part_bytes=max_bytes,
-        format_name="csv",
-        compression=compression,
-    )
+    names = PartNames.of(name, suffixes=1 if compression is None else 2)
+    files = PartFiles(names, folder.open, folder.read, if_exists, format_name="csv", compression=compression)
+    sink = SplitSink(files, max_part_bytes=max_bytes)
     assert isinstance(sink, PartsSink)
     plan = make_plan(
         source, sink, target_format=formats.format_by_name("csv"), compression=compression, memory=MEMORY, **limits

@@ -41,6 +41,7 @@ examples:
   penstock cp sqlite:///shop.db orders.ndjson.zst -t orders        ... to a compressed file
   penstock cp postgresql:///shop s3://bucket/big.csv.gz -f big.sql a query to an object store
   penstock cp postgresql:///shop big.csv.gz -t orders --max-file-size 1GiB    several files and a manifest
+  penstock cp postgresql:///shop big.parquet -t orders --partitions 4    the same, written four at once
   penstock cp orders.parquet postgresql:///shop --to-table orders            a file into a table
   penstock cp events.csv https://example.org/ingest --format ndjson
   zcat old.csv.gz | penstock cp - new.ndjson --source-format csv
@@ -215,6 +216,25 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
         "--max-file-size",
         metavar="SIZE",
         help="write several files of at most about this size: name.00001.csv, ..., and name.manifest.json at the end",
+    )
+    _add_partitions(group)
+
+
+def _add_partitions(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--partitions",
+        metavar="N",
+        type=_count,
+        default=1,
+        help="read so many ranges of a table at once, and write each to a file of its own, with a manifest; PostgreSQL only",
+    )
+    group.add_argument(
+        "--partition-by",
+        metavar="COLUMN",
+        help="of integers, dates or timestamps: divide by its values; default: by the place of the rows on the disk",
+    )
+    group.add_argument(
+        "--engine", metavar="NAME", default="local", help="what runs it; default: %(default)s, the only one"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
@@ -12,8 +12,12 @@ __all__ = ["with_grace"]
 
 
 @contextmanager
-def with_grace(seconds: float) -> Iterator[None]:
+def with_grace(seconds: float, *, only_if: Callable[[], bool] = lambda: True) -> Iterator[None]:
     """Let the block go on for up to ``seconds`` after a cancel; what it finishes in that time, counts.
+
+    Args:
+        seconds: how long.
+        only_if: asked at the cancel whether the block must not be interrupted where it is; from any thread.
 
     Raises:
         Cancelled: the surrounding scope was cancelled before, or the time after that ran out.
@@ -22,7 +26,7 @@ def with_grace(seconds: float) -> Iterator[None]:
     shielded = CancelScope(shield=True)
 
     def limit() -> None:
-        shielded.deadline = monotonic() + seconds
+        shielded.deadline = monotonic() + (seconds if only_if() else 0.0)
 
     with on_cancel(limit):
         with shielded:

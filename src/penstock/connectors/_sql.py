@@ -7,12 +7,17 @@ from collections.abc import Callable
 from penstock.connectors._requests import SourceRequest
 from penstock.errors import ConfigurationError
 
-__all__ = ["bare", "quoted", "quoted_path", "select_statement"]
+__all__ = ["bare", "literal", "quoted", "quoted_path", "select_statement"]
 
 
 def quoted(name: str) -> str:
     """Return an SQL identifier, whatever characters are in ``name``."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return an SQL string, whatever characters are in ``text``."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def quoted_path(table: str) -> str:

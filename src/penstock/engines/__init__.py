@@ -1,1 +1,1 @@
-"""How a plan runs. `local`: in this process, one thread per stage."""
+"""How a plan runs. `local`: in this process, one thread per stage. `registry`: which engines there are."""

@@ -17,6 +17,7 @@ from penstock.engines.stages import Stage, StageStatus
 from penstock.engines.widest import narrow_enough
 from penstock.errors import SinkError
 from penstock.flow.contracts import ByteReader, ByteWriter, PartsSink, Receipt, Sink, TableSink
+from penstock.flow.partitions import PartitionsSink
 from penstock.flow.plan import Plan
 
 __all__ = ["Chain", "Compress"]
@@ -34,21 +35,31 @@ class Compress(Protocol):
 class Chain:
     """The stages of one plan, source first, joined by their links.
 
+    Args:
+        plan: what to do.
+        compress: does the compressor's work.
+        failures: told of every stage that fails.
+        limit: on the bytes that the sink takes; None without one.
+        which: added to the names of stages where there are others of the same names: ``" of partition 2"``.
+
     Attributes:
         stages: in the order the data meets them.
         links: between each stage and the next.
         receipt: what the sink published; None until it has.
     """
 
-    def __init__(self, plan: Plan, compress: Compress, failures: Failures) -> None:
+    def __init__(
+        self, plan: Plan, compress: Compress, failures: Failures, limit: RateLimit | None = None, *, which: str = ""
+    ) -> None:
         self.stages: list[Stage] = []
         self.links: list[Link] = []
         self.receipt: Receipt | None = None
         self._plan = plan
         self._compress = compress
         self._failures = failures
+        self._limit = limit
+        self._which = which
         self._batches: BatchLink | None = None
-        self._limit = None if plan.bwlimit is None else RateLimit(plan.bwlimit)
         self._encoded: Link
         self._stored: Link
         self._build()
@@ -60,6 +71,7 @@ class Chain:
         elif isinstance(sink, PartsSink):
             self._add_parts(sink)
         else:
+            assert not isinstance(sink, PartitionsSink)  # there is a chain for each of its parts
             self._add_bytes(sink)
         for before, after in zip(self.stages, self.stages[1:], strict=False):
             before.next, after.previous = after.name, before.name
@@ -87,11 +99,12 @@ class Chain:
 
     def _add(self, name: str, work: Callable[[], None], *, input: Link | None, output: Link | None) -> None:  # noqa: A002
         limit = self._limit.waiting if self._limit is not None and output is None else None
-        self.stages.append(
-            Stage(name, work, input=input, output=output, on_error=self._failures.record, held_back=limit)
-        )
+        self.stages.append(Stage(name, work, input=input, output=output, on_error=self._failed, held_back=limit))
         if output is not None:
             self.links.append(output)
+
+    def _failed(self, stage: str, error: BaseException) -> None:
+        self._failures.record(stage + self._which, error)
 
     def _add_source(self) -> ByteLink:
         link = self._pipe("source to next")
@@ -200,14 +213,19 @@ class Chain:
 
     def stacks(self) -> str:
         """Return where each running stage is now, as tracebacks print it."""
-        return "\n".join(f"the {stage.name} is at:\n{stage.stack()}" for stage in self.stages if stage.running)
+        running = (stage for stage in self.stages if stage.running)
+        return "\n".join(f"the {stage.name}{self._which} is at:\n{stage.stack()}" for stage in running)
 
     def leaks(self) -> tuple[str, ...]:
         """Return what is left behind once every stage has ended: nothing, or there is a bug."""
-        threads = [f"the thread of the {stage.name} has not ended" for stage in self.stages if _alive(stage)]
-        states = zip(self.stages, self.links, strict=False)
-        links = [f"the link after the {stage.name} is not closed" for stage, link in states if not _closed(link)]
+        which, states = self._which, zip(self.stages, self.links, strict=False)
+        threads = [f"the thread of the {stage.name}{which} has not ended" for stage in self.stages if _alive(stage)]
+        links = [f"the link after the {stage.name}{which} is not closed" for stage, link in states if not _closed(link)]
         return tuple(threads + links)
+
+    def undo(self) -> list[str]:
+        """Do nothing: the sink has undone itself what it did."""
+        return []
 
 
 def _alive(stage: Stage) -> bool:

@@ -50,6 +50,11 @@ class Failures:
             else:
                 self._all.append(_Failure(where, error, _told_to_stop()))
 
+    def note(self, where: str, problem: str) -> None:
+        """Note what could not be cleaned up in ``where`` after everything else had ended."""
+        with self._lock:
+            self._while_stopping.append(f"{where}: {problem}")
+
     def root(self, *, stopped: bool) -> BaseException | None:
         """Return the first error that was neither an echo nor a consequence of being told to stop.
 

@@ -1,5 +1,7 @@
 """Run a plan in this process: one thread per stage, joined by bounded links, owned by one TaskGroup.
 
+Where the source is read in partitions, each has stages of its own, all owned by that one group.
+
 The calling thread watches: it shows snapshots to an observer, notices stalls, and leaves when the last stage has
 ended. Whatever ends the run early (an error in any stage, a deadline, a stall, a cancel from outside, Ctrl-C) ends
 it for every stage, and `run` returns only when all their threads have.
@@ -9,9 +11,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from time import monotonic
 from typing import NoReturn, final
@@ -22,8 +24,11 @@ from penstock.engines.chain import Chain, Compress
 from penstock.engines.failures import Failures
 from penstock.engines.leftovers import Leftovers
 from penstock.engines.outcome import Observer, Outcome, Snapshot
+from penstock.engines.partitions.chains import opened_chains
+from penstock.engines.rate import RateLimit
 from penstock.engines.resident import peak_resident_bytes, resident_bytes
 from penstock.engines.stall import StallWatch
+from penstock.engines.work import Work
 from penstock.errors import Cancelled, DeadlineExceeded, StallError
 from penstock.flow.contracts import Closable
 from penstock.flow.plan import Plan
@@ -68,14 +73,25 @@ def run(plan: Plan, *, compress: Compress, observe: Observer | None = None) -> O
 def _run_under_deadline(plan: Plan, compress: Compress, observe: Observer | None) -> Outcome:
     started = monotonic()
     running: _Run | None = None
+    late = f"{plan.sink.display_name} did not say whether it may be written"
+    failures = Failures()
     with _closing_both_ends(plan), CancelScope(timeout=plan.timeout) as scope:
         if not plan.sink.check():
             return Outcome(receipt=None)
-        running = _Run(plan, compress, observe, started)
-        running.run_stages()
+        late = f"{plan.source.display_name} was not divided into partitions yet"
+        with _work_of(plan, compress, failures) as work:
+            running = _Run(plan, work, failures, observe, started)
+            running.run_stages()
     if running is None or scope.cancelled_caught:
-        raise _overdue(plan, running)
+        raise _overdue(plan, running, late)
     return running.outcome()
+
+
+def _work_of(plan: Plan, compress: Compress, failures: Failures) -> AbstractContextManager[Work]:
+    limit = None if plan.bwlimit is None else RateLimit(plan.bwlimit)
+    if plan.partitions > 1:
+        return opened_chains(plan, compress, failures, limit)
+    return nullcontext(Chain(plan, compress, failures, limit))
 
 
 @contextmanager
@@ -88,11 +104,11 @@ def _closing_both_ends(plan: Plan) -> Iterator[None]:
         yield
 
 
-def _overdue(plan: Plan, running: _Run | None) -> DeadlineExceeded:
+def _overdue(plan: Plan, running: _Run | None, late: str) -> DeadlineExceeded:
     assert plan.timeout is not None
     message = f"not finished within {format_seconds(plan.timeout)}"
     if running is None:
-        return DeadlineExceeded(f"{message}: {plan.sink.display_name} did not say whether it may be written")
+        return DeadlineExceeded(f"{message}: {late}")
     error = DeadlineExceeded(f"{message}: {running.snapshot().verdict}")
     running.failures.annotate(error)
     return error
@@ -102,11 +118,11 @@ def _overdue(plan: Plan, running: _Run | None) -> DeadlineExceeded:
 class _Run:
     """The stages of one plan, running."""
 
-    def __init__(self, plan: Plan, compress: Compress, observe: Observer | None, started: float) -> None:
-        self.failures = Failures()
+    def __init__(self, plan: Plan, work: Work, failures: Failures, observe: Observer | None, started: float) -> None:
+        self.failures = failures
         self._plan = plan
+        self._work = work
         self._observe = observe
-        self._chain = Chain(plan, compress, self.failures)
         self._started = started
 
     def run_stages(self) -> None:
@@ -116,7 +132,7 @@ class _Run:
         except (Exception, Cancelled, BaseExceptionGroup) as unwinding:  # noqa: BLE001 - every one is raised again
             cancelled = _cancelled()
             error = self.failures.root(stopped=cancelled is not None)
-            if error is None and self._chain.receipt is not None and isinstance(unwinding, Cancelled):
+            if error is None and self._work.receipt is not None and isinstance(unwinding, Cancelled):
                 return  # published: what comes too late undoes nothing
             _raise_as_it_is(self._told(error, cancelled or unwinding))
 
@@ -130,20 +146,31 @@ class _Run:
         return otherwise
 
     def _watch_stages(self) -> None:
-        with TaskGroup() as group:
-            started = [group.start_soon(stage.run, name=f"penstock {stage.name}") for stage in self._chain.stages]
+        with self._undone_on_failure(), TaskGroup() as group:
+            stages = self._work.stages
+            started = [group.start_soon(stage.run, name=f"penstock {stage.name}") for stage in stages]
             try:
-                self._watch_until_ended(started[-1])
+                self._watch_until_ended([end for stage, end in zip(stages, started, strict=True) if not stage.output])
             except StallError as stall:
                 self.failures.record("watch", stall)
                 raise
 
-    def _watch_until_ended(self, sink: Future[None]) -> None:
-        stall = StallWatch(self._chain, self._plan.stall_timeout)
+    @contextmanager
+    def _undone_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            for problem in self._work.undo():
+                self.failures.note("sink", problem)
+            raise
+
+    def _watch_until_ended(self, sinks: Sequence[Future[None]]) -> None:
+        stall = StallWatch(self._work, self._plan.stall_timeout)
         tick = min(_TICK_SECONDS, (self._plan.stall_timeout or math.inf) / _TICKS_PER_STALL)
-        while not _ended_within(tick, sink):
-            stall.check()
-            self._show()
+        for sink in sinks:
+            while not _ended_within(tick, sink):
+                stall.check()
+                self._show()
 
     def _show(self) -> None:
         if self._observe is None:
@@ -158,23 +185,23 @@ class _Run:
         """Describe the run as it is now."""
         return Snapshot(
             elapsed_seconds=monotonic() - self._started,
-            rows=self._chain.rows(),
-            bytes=self._chain.stored_bytes(),
+            rows=self._work.rows(),
+            bytes=self._work.stored_bytes(),
             resident_bytes=resident_bytes(),
-            stages=self._chain.statuses(),
+            stages=self._work.statuses(),
         )
 
     def outcome(self) -> Outcome:
         """Describe the run that has ended well."""
         return Outcome(
-            receipt=self._chain.receipt,
-            rows=self._chain.rows(),
-            bytes_before_compression=self._chain.encoded_bytes(),
+            receipt=self._work.receipt,
+            rows=self._work.rows(),
+            bytes_before_compression=self._work.encoded_bytes(),
             seconds=monotonic() - self._started,
             peak_resident_bytes=peak_resident_bytes(),
-            stages=self._chain.statuses(),
+            stages=self._work.statuses(),
             connections_opened=_connections_opened(self._plan),
-            leaks=self._chain.leaks(),
+            leaks=self._work.leaks(),
         )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from copy import copy
 from time import monotonic
 from typing import TYPE_CHECKING, final
 
@@ -23,7 +25,8 @@ _SLICES_PER_SECOND = 20
 class RateLimit:
     """Lets so many bytes pass per second, on average. What has passed is paid for before the next may.
 
-    Paying before and not after means that a wait which a cancel ends has taken nothing. For one thread.
+    Paying before and not after means that a wait which a cancel ends has taken nothing. For one thread; others that are to
+    keep within the same number of bytes have one each, by :meth:`shared`.
 
     Args:
         bytes_per_second: how many.
@@ -32,19 +35,38 @@ class RateLimit:
     def __init__(self, bytes_per_second: float) -> None:
         self.waiting = Stopwatch()
         self.slice_bytes = max(1, int(bytes_per_second / _SLICES_PER_SECOND))
-        self._seconds_per_byte = 1 / bytes_per_second
-        self._due = 0.0
+        self._account = _Account(1 / bytes_per_second)
+
+    def shared(self) -> RateLimit:
+        """Return the same limit for another thread: what one spends, the other pays for, too."""
+        other = copy(self)
+        other.waiting = Stopwatch()
+        return other
 
     def wait(self) -> None:
         """Return when the next bytes may pass. Blocks; a cancel interrupts it."""
-        missing = self._due - monotonic()
+        missing = self._account.due - monotonic()
         if missing > 0:
             with self.waiting:
                 sleep(missing)
 
     def spend(self, passed_bytes: int) -> None:
         """Count bytes that have passed; never blocks."""
-        self._due = max(self._due, monotonic() - _BURST_SECONDS) + passed_bytes * self._seconds_per_byte
+        self._account.spend(passed_bytes)
+
+
+@final
+class _Account:
+    """When what has passed so far will have been paid for."""
+
+    def __init__(self, seconds_per_byte: float) -> None:
+        self.due = 0.0
+        self._seconds_per_byte = seconds_per_byte
+        self._lock = threading.Lock()
+
+    def spend(self, passed_bytes: int) -> None:
+        with self._lock:
+            self.due = max(self.due, monotonic() - _BURST_SECONDS) + passed_bytes * self._seconds_per_byte
 
 
 @final

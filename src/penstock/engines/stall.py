@@ -5,8 +5,8 @@ from __future__ import annotations
 from time import monotonic
 from typing import final
 
-from penstock.engines.chain import Chain
 from penstock.engines.waiting import describe_now
+from penstock.engines.work import Work
 from penstock.errors import StallError
 from penstock.flow.units import format_seconds
 
@@ -21,12 +21,12 @@ class StallWatch:
     and so is a part that takes longer to upload than ``timeout``. Being held to a bandwidth limit is none.
 
     Args:
-        chain: the stages to watch.
+        work: the stages to watch.
         timeout: seconds; None never raises.
     """
 
-    def __init__(self, chain: Chain, timeout: float | None) -> None:
-        self._chain = chain
+    def __init__(self, work: Work, timeout: float | None) -> None:
+        self._work = work
         self._timeout = timeout
         self._moved = -1
         self._since = monotonic()
@@ -40,15 +40,15 @@ class StallWatch:
         """
         if self._timeout is None:
             return
-        moved = self._chain.moved_bytes()
-        if moved != self._moved or self._chain.is_held_back:
+        moved = self._work.moved_bytes()
+        if moved != self._moved or self._work.is_held_back:
             self._moved, self._since = moved, monotonic()
         elif monotonic() - self._since >= self._timeout:
             raise self._error()
 
     def _error(self) -> StallError:
         assert self._timeout is not None
-        waiting = describe_now(self._chain.statuses())
+        waiting = describe_now(self._work.statuses())
         error = StallError(f"no byte moved for {format_seconds(self._timeout)}: {waiting}")
-        error.add_note(self._chain.stacks())
+        error.add_note(self._work.stacks())
         return error

@@ -12,11 +12,12 @@ from penstock.errors import ConfigurationError
 from penstock.flow.contracts import Format, PartsSink, Sink, Source, TableSink
 from penstock.flow.losses import Losses
 from penstock.flow.memory import MemorySplit
+from penstock.flow.partitions import PartitionsSink
 from penstock.flow.units import format_bytes, format_seconds
 
 __all__ = ["AnySink", "Plan", "make_plan"]
 
-AnySink = Sink | TableSink | PartsSink
+AnySink = Sink | TableSink | PartsSink | PartitionsSink
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,15 @@ class Plan:
         format_name: what the bytes at the sink mean, before compression; ``""`` when it takes batches.
         encoder: turns Arrow batches into those bytes; None when the source hands them out itself, or a table takes them.
         compression: ``"gzip"``, ``"zstd"`` or None.
-        memory: how the one memory number is divided.
+        memory: how the one memory number is divided; the share of one partition, where there are several.
         timeout: seconds for the whole copy; None for no limit.
         stall_timeout: seconds without any byte moving between stages; None for no limit.
         bwlimit: bytes per second that the sink may take; None for no limit.
         if_exists: what the sink does about a destination that is there; ``""`` where it alone knows.
         losses: where the source counts values that the type of their column could not hold.
+        partitions: into how many ranges the source is divided, at most, which are read at once.
+        partition_by: column whose values the ranges are of; None for what the source finds best.
+        engine: name of the engine that runs it.
     """
 
     source: Source
@@ -48,6 +52,9 @@ class Plan:
     bwlimit: float | None = None
     if_exists: str = ""
     losses: Losses = field(default_factory=Losses)
+    partitions: int = 1
+    partition_by: str | None = None
+    engine: str = "local"
 
     @property
     def passes_through(self) -> bool:
@@ -66,7 +73,7 @@ class Plan:
             "from": self.source.display_name,
             "to": self.sink.display_name,
             "path": self.path,
-            "memory": str(self.memory),
+            "memory": self.memory_share,
             "time": self.time_limits,
             **({} if self.bwlimit is None else {"rate": f"at most {format_bytes(self.bwlimit)}/s"}),
         }
@@ -79,6 +86,11 @@ class Plan:
         if self.stall_timeout is None:
             return f"{whole}, waits for ever"
         return f"{whole}, fails after {format_seconds(self.stall_timeout)} without a byte"
+
+    @property
+    def memory_share(self) -> str:
+        """How the one memory number is divided, in words."""
+        return str(self.memory) if self.partitions == 1 else f"for each of {self.partitions} partitions {self.memory}"
 
     @property
     def buffers(self) -> str:
@@ -109,7 +121,8 @@ class Plan:
         sink = (
             f"sink (files of {format_bytes(self.sink.max_part_bytes)})" if isinstance(self.sink, PartsSink) else "sink"
         )
-        return " -> ".join([*steps, sink])
+        path = " -> ".join([*steps, sink])
+        return path if self.partitions == 1 else f"up to {self.partitions} at once: {path} (a file each)"
 
 
 def make_plan(
@@ -120,6 +133,9 @@ def make_plan(
     compression: str | None,
     memory: MemorySplit,
     losses: Losses | None = None,
+    partitions: int = 1,
+    partition_by: str | None = None,
+    engine: str = "local",
     timeout: float | None = None,
     stall_timeout: float | None = None,
     bwlimit: float | None = None,
@@ -150,6 +166,9 @@ def make_plan(
         bwlimit=bwlimit,
         if_exists=if_exists,
         losses=losses or Losses(),
+        partitions=partitions,
+        partition_by=partition_by,
+        engine=engine,
     )
 
 

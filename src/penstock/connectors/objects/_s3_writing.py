@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import final
 
+from penstock.connectors._grace import with_grace
 from penstock.connectors.objects._part_body import PIECE_BYTES, PartBody
 from penstock.connectors.objects._part_plan import PartPlan
 from penstock.connectors.objects._s3_client import Patience, S3Client, S3Settings
 from penstock.connectors.objects._s3_errors import code_of, is_condition_failed, status_of
 from penstock.connectors.objects._s3_upload import MultipartUpload
-from penstock.connectors.objects._writing import Stored, already_exists
+from penstock.connectors.objects._writing import PUT_GRACE_SECONDS, Stored, already_exists, may_be_there
+from penstock.core.cancel import check_cancelled
 from penstock.errors import SinkError
 from penstock.flow.contracts import ByteReader
 
@@ -89,12 +91,18 @@ class _OpenS3:
         condition = {"IfNoneMatch": "*"} if only_if_absent else {}
         writing = self._writing
         unanswered: list[SinkError] = []
+
+        def is_sent() -> bool:
+            return bool(unanswered) or body.tell() == body.size
+
+        check_cancelled()
         try:
-            answer = self._client.call(
-                "put_object",
-                {**writing.address, **writing.attributes, **condition, "ContentLength": body.size, "Body": body},
-                on_failure=lambda exc: unanswered.append(exc) if not status_of(exc) else None,
-            )
+            with may_be_there(writing.where, is_sent), with_grace(PUT_GRACE_SECONDS, only_if=is_sent):
+                answer = self._client.call(
+                    "put_object",
+                    {**writing.address, **writing.attributes, **condition, "ContentLength": body.size, "Body": body},
+                    on_failure=lambda exc: unanswered.append(exc) if not status_of(exc) else None,
+                )
         except SinkError as exc:
             if not is_condition_failed(exc):
                 raise

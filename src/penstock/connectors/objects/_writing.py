@@ -17,11 +17,15 @@ from penstock.connectors.objects._errors import error_code, translating
 from penstock.connectors.objects._part_body import PIECE_BYTES, PartBody
 from penstock.connectors.objects._part_plan import PartPlan
 from penstock.connectors.objects._upload import Upload
-from penstock.errors import AlreadyExists, SinkError
+from penstock.core.cancel import check_cancelled
+from penstock.errors import AlreadyExists, Cancelled, SinkError
 from penstock.flow.contracts import ByteReader
 from penstock.flow.units import format_bytes
 
-__all__ = ["ObstoreWriting", "OpenStore", "Stored", "Writing", "already_exists"]
+__all__ = ["PUT_GRACE_SECONDS", "ObstoreWriting", "OpenStore", "Stored", "Writing", "already_exists", "may_be_there"]
+
+PUT_GRACE_SECONDS = 1.0
+"""How long a cancel waits for the answer to a whole object that has been sent: without it, nobody knows what is there."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,9 @@ class OpenStore(Protocol):
 
     def put(self, body: PartBody, *, only_if_absent: bool) -> Stored:
         """Store an object that is one part, with one request.
+
+        A cancel does not interrupt this within :data:`PUT_GRACE_SECONDS` once all has been sent. If there is no answer by
+        then, a note says so.
 
         Raises:
             AlreadyExists: it is there, and that was not wanted.
@@ -82,6 +89,17 @@ class Writing(Protocol):
 def already_exists(where: str) -> AlreadyExists:
     """Make the error for an object that is there."""
     return AlreadyExists("the object exists already", where=where, hint="if_exists may be overwrite or skip")
+
+
+@contextmanager
+def may_be_there(where: str, is_sent: Callable[[], bool]) -> Iterator[None]:
+    """Add a note to a cancel of the block that leaves open whether the store has the object."""
+    try:
+        yield
+    except Cancelled as cancelled:
+        if is_sent():
+            cancelled.add_note(f"{where}: the store did not answer, the object may be there, and whole")
+        raise
 
 
 @final
@@ -152,8 +170,9 @@ class _OpenObstore:
 
     def put(self, body: PartBody, *, only_if_absent: bool) -> Stored:
         data = body.read()
+        check_cancelled()
         try:
-            with translating(self._writing.where, SinkError):
+            with may_be_there(self._writing.where, lambda: True), translating(self._writing.where, SinkError):
                 result = self._loop.call(
                     lambda: self._obstore.put_async(
                         self._store,
@@ -162,7 +181,8 @@ class _OpenObstore:
                         mode="create" if only_if_absent else "overwrite",
                         attributes=self._writing.attributes,
                         use_multipart=False,
-                    )
+                    ),
+                    grace_seconds=PUT_GRACE_SECONDS,
                 )
         except SinkError as exc:
             if isinstance(exc.__cause__, self._obstore.exceptions.AlreadyExistsError):

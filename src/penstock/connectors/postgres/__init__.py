@@ -19,25 +19,28 @@ However either ends, nothing keeps running: leaving cancels the statement and wa
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, final
 
 from penstock.connectors._batches import Batches
 from penstock.connectors._located import located
 from penstock.connectors._requests import SinkRequest, SourceRequest
-from penstock.connectors._sql import bare, select_statement
+from penstock.connectors._sql import bare, literal, select_statement
 from penstock.connectors.postgres import _describe as _postgres_describe
 from penstock.connectors.postgres._address import parsed_address
 from penstock.connectors.postgres._decode import BLOCK_PREFIX, BatchDecoder, row_bytes
-from penstock.connectors.postgres._errors import UNDEFINED_TABLE, Seam
+from penstock.connectors.postgres._errors import NO_SNAPSHOT, UNDEFINED_TABLE, Seam
 from penstock.connectors.postgres._libpq import Connection, ServerError, connected
+from penstock.connectors.postgres._ranges import Range, check_divisible, divided
+from penstock.connectors.postgres._results import rows
 from penstock.connectors.postgres._row_stream import Chunk, RowTooLong, WideRow
 from penstock.connectors.postgres._sink import PostgresSink
 from penstock.connectors.postgres._types import Column, arrow_schema, projection, type_query
 from penstock.errors import BudgetExceeded, SourceError
 from penstock.flow.contracts import BatchStream
 from penstock.flow.description import Description
+from penstock.flow.partitions import Partition, Partitions
 from penstock.flow.suggest import did_you_mean
 from penstock.flow.units import format_bytes
 
@@ -51,9 +54,16 @@ TAKES_TABLES = True
 _MOST_NAMES_SHOWN = 10
 # What the text of values depends on, and what a server or user may have set otherwise.
 _SETTINGS = (
-    "BEGIN READ ONLY; SET LOCAL timezone TO 'UTC'; SET LOCAL datestyle TO 'ISO'; "
+    "SET LOCAL timezone TO 'UTC'; SET LOCAL datestyle TO 'ISO'; "
     "SET LOCAL intervalstyle TO 'iso_8601'; SET LOCAL extra_float_digits TO 3"
 )
+_READ = "BEGIN READ ONLY"
+# A snapshot for each statement: what tells the ranges locks the tables, and only then is the one taken that is shared. It
+# waits for others meanwhile, as nothing else does.
+_SHARE = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL idle_in_transaction_session_timeout TO 0"
+# Whoever waits to change the table waits for the transaction that shares; whoever queued behind would wait for ever.
+_TAKE = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {snapshot}; SET LOCAL lock_timeout TO '5s'"
+_SNAPSHOT = "one snapshot, exported by one read-only transaction and taken by that of every partition"
 _TABLES = (
     "SELECT CASE WHEN pg_catalog.pg_table_is_visible(c.oid) THEN c.relname ELSE n.nspname || '.' || c.relname END "
     "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
@@ -97,10 +107,11 @@ class PostgresSource:
 
     byte_formats = frozenset({"csv"})
 
-    def __init__(self, request: SourceRequest) -> None:
-        self.display_name = request.shown if request.table is None else f"{request.shown} {request.table}"
+    def __init__(self, request: SourceRequest, *, begin: str = _READ, which: str = "") -> None:
+        self.display_name = (request.shown if request.table is None else f"{request.shown} {request.table}") + which
         self.rows_read: int | None = None
         self._request = request
+        self._begin = begin
         self._statement = bare(select_statement(request))
         self._address = parsed_address(request.uri, request.shown)
         self._seam = Seam(self.display_name, SourceError)
@@ -131,6 +142,15 @@ class PostgresSource:
                 request=self._request,
             )
 
+    def partitioned(self, most: int, by: str | None) -> AbstractContextManager[Partitions]:
+        """Divide a table by the place of its rows on the disk, or anything by a column; export a snapshot for all ranges.
+
+        Raises:
+            ConfigurationError: what is to be read can not be divided so.
+        """
+        check_divisible(self._request, by)
+        return PostgresSource(self._request, begin=_SHARE)._divided(most, by)
+
     # --- reading ------------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -139,11 +159,38 @@ class PostgresSource:
             with self._seam.translating():
                 connecting = connected(self._address.conninfo, timeout_seconds=self._address.connect_seconds)
                 connection = stack.enter_context(connecting)
-                connection.execute(_SETTINGS)
+                self._begin_on(connection)
             columns = self._columns(connection)
             with self._seam.translating():
                 nested = _nested_types(connection, columns)
             yield _Reading(connection, columns, nested)
+
+    def _begin_on(self, connection: Connection) -> None:
+        try:
+            connection.execute(f"{self._begin}; {_SETTINGS}")
+        except ServerError as exc:
+            if exc.sqlstate not in NO_SNAPSHOT:
+                raise
+            hint = "every connection must reach the same server, and the first one must last"
+            raise self._seam.refused(exc, hint=hint) from exc
+
+    @contextmanager
+    def _divided(self, most: int, by: str | None) -> Iterator[Partitions]:
+        with self._opened() as reading:
+            names = [column.name for column in reading.columns]
+            with self._seam.translating():
+                ranges = divided(reading.connection, self._request, most, by, names)
+                ((snapshot,),) = rows(reading.connection, "SELECT pg_catalog.pg_export_snapshot()")
+            each = [
+                self._part(range_, f"{number} of {len(ranges)}", snapshot) for number, range_ in enumerate(ranges, 1)
+            ]
+            yield Partitions(self._schema(reading), _SNAPSHOT, tuple(each))
+
+    def _part(self, range_: Range, which: str, snapshot: str) -> Partition:
+        conditions = [f"(\n{each}\n)" for each in (self._request.where, range_.condition) if each]
+        request = replace(self._request, where=" AND ".join(conditions) or None)
+        begin = _TAKE.format(snapshot=literal(snapshot))
+        return Partition(PostgresSource(request, begin=begin, which=f", partition {which}"), range_.words)
 
     def _columns(self, connection: Connection) -> list[Column]:
         try:
@@ -244,6 +291,7 @@ def _has_rows(connection: Connection, statement: str) -> bool:
     except ServerError:
         connection.execute("ROLLBACK TO looking")
         return False
+    connection.execute("RELEASE looking")  # no snapshot can be shared from within
     return True
 
 

@@ -9,10 +9,11 @@ from typing import final
 from penstock.connectors.postgres._libpq import LostConnection, ServerError
 from penstock.errors import SinkError, SourceError
 
-__all__ = ["DUPLICATE_TABLE", "UNDEFINED_TABLE", "Seam"]
+__all__ = ["DUPLICATE_TABLE", "NO_SNAPSHOT", "UNDEFINED_TABLE", "Seam"]
 
 UNDEFINED_TABLE = "42P01"
 DUPLICATE_TABLE = "42P07"
+NO_SNAPSHOT = frozenset({"22023", "42704"})  # the one before and the one since PostgreSQL 17
 
 _LOGIN = "check user and password: in the address, PGUSER and PGPASSWORD, or ~/.pgpass"
 _ADDRESS = "are host and port right, and is the server running?"
@@ -55,6 +56,7 @@ _READING: Mapping[str, tuple[str, bool]] = {
     "42501": ("this user may not read it: GRANT SELECT", False),
     "42601": ("is it one SELECT?", False),
     "25006": ("sources are only read", False),
+    "55P03": ("somebody waits to change the table: ALTER, TRUNCATE, VACUUM FULL; try again", True),
     "40001": ("a standby cancels long reads; read from the primary, or raise max_standby_streaming_delay", True),
 }
 _LOADING: Mapping[str, tuple[str, bool]] = {

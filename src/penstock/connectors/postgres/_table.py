@@ -5,11 +5,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from penstock.connectors._sql import quoted, quoted_path
+from penstock.connectors._sql import literal, quoted, quoted_path
 from penstock.connectors.postgres._libpq import Connection
 from penstock.connectors.postgres._load_types import column_type, is_bytes
+from penstock.connectors.postgres._results import rows
 from penstock.errors import ConfigurationError, SinkError
 from penstock.flow.suggest import did_you_mean
 
@@ -105,13 +106,13 @@ class Target:
         Raises:
             SinkError: it is nothing that rows can be written into.
         """
-        rows = _rows(connection, _LOOK.format(name=_literal(self.path)))
-        if not rows:
+        found = rows(connection, _LOOK.format(name=literal(self.path)))
+        if not found:
             return None
-        kind = rows[0][0] or ""
+        kind = found[0][0] or ""
         if kind not in _KINDS:
             raise SinkError(f"it is {_OTHER_KINDS.get(kind, 'no table')}", where=self.where, hint="name a table")
-        writable = [row for row in rows if row[1] is not None and row[2] == "f"]
+        writable = [row for row in found if row[1] is not None and row[2] == "f"]
         return Existing(
             kind=_KINDS[kind],
             columns=tuple(name for _kind, name, *_ in writable),
@@ -126,8 +127,8 @@ class Target:
             SinkError: no such schema, no permission, a server that is only read.
         """
         schema, _, _table = self.table.rpartition(".")
-        expression = f"pg_catalog.to_regnamespace({_literal(quoted(schema))})" if schema else _CURRENT_SCHEMA
-        found, may_create, is_read_only = _rows(connection, _PLACE.format(schema=expression))[0]
+        expression = f"pg_catalog.to_regnamespace({literal(quoted(schema))})" if schema else _CURRENT_SCHEMA
+        found, may_create, is_read_only = rows(connection, _PLACE.format(schema=expression))[0]
         if is_read_only == "t":
             hint = "the server is a standby, or the database is set to be read only"
             raise SinkError("nothing can be written here", where=self.where, hint=hint)
@@ -170,18 +171,3 @@ def _refuse_long_names(names: Sequence[str], where: str) -> None:
             raise ConfigurationError(
                 f"{where}: the name {name!r} is longer than the {_LONGEST_NAME_BYTES} bytes that PostgreSQL keeps of one"
             )
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _rows(connection: Connection, statement: str) -> list[tuple[Any, ...]]:
-    result = connection.execute(statement)
-    return [
-        tuple(_text(result.get_value(row, column)) for column in range(result.nfields)) for row in range(result.ntuples)
-    ]
-
-
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else value.decode()
