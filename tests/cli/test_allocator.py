@@ -23,7 +23,7 @@ cli.main = main
 cli.run_and_exit()
 """
 VARIABLES = ("ARROW_DEFAULT_MEMORY_POOL", "JE_ARROW_MALLOC_CONF")
-FRUGAL = "tcache:false,retain:false"
+FRUGAL = "tcache:false,dirty_decay_ms:300,muzzy_decay_ms:0"
 
 
 def started(*arguments: str, **chosen: str) -> str:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from penstock.engines.batch_link import BatchLink
+from penstock.errors import BrokenError
 from tests.core.threads import start, wait_until
 
 SCHEMA = pa.schema([("t", pa.string())])
@@ -32,14 +33,16 @@ class Reading:
         self.asked_for.append(0)
 
 
-def test_beside_a_narrow_batch_the_next_is_read() -> None:
-    """One is worked on, one waits, so that source and encoder both have something to do."""
-    link, reading = BatchLink(wide_bytes=WIDE_BYTES, name="test"), Reading(10, 20, 30)
+def test_beside_a_narrow_batch_the_next_ones_are_read() -> None:
+    """One is worked on, two wait, one is ready, so that source and encoder both have something to do; and no more."""
+    link, reading = BatchLink(wide_bytes=WIDE_BYTES, name="test"), Reading(10, 20, 30, 40, 50, 60)
     feeding = start(lambda: link.feed(SCHEMA, reading))
     batches = iter(link.batches())
     assert next(batches).num_rows == 1
-    wait_until(lambda: reading.asked_for == [10, 20])
-    assert len(list(_ended(link, feeding, batches))) == 2
+    wait_until(lambda: reading.asked_for == [10, 20, 30, 40])
+    feeding.wait_parked()
+    assert reading.asked_for == [10, 20, 30, 40]
+    assert len(list(_ended(link, feeding, batches))) == 5
 
 
 def test_beside_a_wide_batch_nothing_is_read() -> None:
@@ -58,6 +61,39 @@ def test_beside_a_wide_batch_nothing_is_read() -> None:
     assert len(list(_ended(link, feeding, batches))) == 1
     assert link.rows == 4
     assert link.state().bytes_in == link.state().bytes_out
+
+
+@pytest.mark.parametrize("error", [None, OSError("no more")])
+def test_a_source_that_waits_after_a_wide_batch_notices_that_the_encoder_ends(error: OSError | None) -> None:
+    """It gets the error, or one that says that nobody reads."""
+    link = BatchLink(wide_bytes=WIDE_BYTES, name="test")
+    feeding = start(lambda: link.feed(SCHEMA, Reading(1000, 10)))
+    assert next(iter(link.batches())).nbytes > WIDE_BYTES
+    feeding.wait_parked()
+    link.end_reading(error)
+    with pytest.raises(BrokenError if error is None else OSError):
+        feeding.result()
+    link.end_writing(None)
+
+
+def test_an_encoder_that_has_done_with_a_wide_batch_gets_the_error_that_follows() -> None:
+    """Not the end of the stream."""
+    link = BatchLink(wide_bytes=WIDE_BYTES, name="test")
+
+    def failing() -> Iterator[pa.RecordBatch]:
+        yield batch(1000)
+        raise OSError("the source is gone")
+
+    feeding = start(lambda: link.feed(SCHEMA, failing()))
+    batches = iter(link.batches())
+    assert next(batches).nbytes > WIDE_BYTES
+    asking = start(lambda: next(batches))
+    with pytest.raises(OSError, match="gone") as caught:
+        feeding.result()
+    link.end_writing(caught.value)
+    with pytest.raises(OSError, match="gone"):
+        asking.result()
+    link.end_reading(None)
 
 
 @pytest.mark.parametrize("size", [10, 1000])

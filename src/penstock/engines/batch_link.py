@@ -1,9 +1,9 @@
-"""A link for Arrow batches: a rendezvous."""
+"""A link for Arrow batches: a short queue, and a rendezvous after each that is wide."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from penstock._extras import need
 from penstock.core.channel import ReceiveChannel, SendChannel, channel
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchLink"]
 
-_DONE_WITH_IT = object()
-"""Follows a wide batch; whoever asks for what comes next takes this, and only then is there anything to come."""
+_WAITING = 2
+"""How many batches may wait. Who writes a row group of Parquet takes several at once and then none for a while."""
 
 
 @final
 class BatchLink:
     """Hands Arrow batches from the source's thread to the encoder's.
 
-    A rendezvous: while one batch is encoded the next is being read, and no third one exists. Nor does a second one
-    beside a wide one: nothing is read before the encoder asks for more, which it does when it has done with it.
-    The schema goes ahead of the batches, so that an empty result still has a header.
+    While one batch is encoded and another is read, two wait, and no more exist. After a wide one nothing is read before the
+    encoder asks for more, which it does when it has done with it. The schema goes ahead of the batches, so that an empty
+    result still has a header.
 
     Args:
         wide_bytes: a batch of more is a wide one. Sources cut batches smaller, so it is a single row, or nearly.
@@ -34,10 +34,13 @@ class BatchLink:
     """
 
     def __init__(self, *, wide_bytes: int, name: str) -> None:
-        sender, receiver = channel(0, name=name)
         self._wide_bytes = wide_bytes
-        self._send: SendChannel[object] = sender
-        self._receive: ReceiveChannel[object] = receiver
+        self._send: SendChannel[object]
+        self._receive: ReceiveChannel[object]
+        self._send, self._receive = channel(_WAITING, name=name)
+        self._send_done: SendChannel[None]
+        self._receive_done: ReceiveChannel[None]
+        self._send_done, self._receive_done = channel(0, name=f"{name}, after a wide batch")
         self._bytes_in = 0
         self._bytes_out = 0
         self._rows_out = 0
@@ -60,7 +63,8 @@ class BatchLink:
             self._put(batch)
             del batch  # or it would be here still while the next one is read
             if size > self._wide_bytes:
-                self._put(_DONE_WITH_IT)
+                with self._write_blocked:
+                    self._send_done.send(None)
                 _give_back()
 
     def _put(self, item: object) -> None:
@@ -85,14 +89,16 @@ class BatchLink:
                 item = next(batches, None)
             if item is None:
                 return
-            if item is _DONE_WITH_IT:
-                continue
             batch: pa.RecordBatch = item  # type: ignore[assignment]  # feed() puts nothing else
             self._bytes_out += batch.nbytes
             self._rows_out += batch.num_rows
+            is_wide = batch.nbytes > self._wide_bytes
             del item
             yield batch
             del batch  # or it would be here still while the next one is waited for
+            if is_wide:
+                with self._read_blocked:
+                    self._receive_done.receive()
 
     def state(self) -> LinkState:
         """Describe the link as it is now."""
@@ -110,18 +116,21 @@ class BatchLink:
     def end_writing(self, error: BaseException | None) -> None:
         """End the stream."""
         self._write_closed = True
-        if error is None:
-            self._send.close()
-        else:
-            self._send.abort(error)
+        for end in (self._send, self._send_done):
+            _end(end, error)
 
     def end_reading(self, error: BaseException | None) -> None:
         """Let go of the read end."""
         self._read_closed = True
-        if error is None:
-            self._receive.close()
-        else:
-            self._receive.abort(error)
+        for end in (self._receive, self._receive_done):
+            _end(end, error)
+
+
+def _end(end: SendChannel[Any] | ReceiveChannel[Any], error: BaseException | None) -> None:
+    if error is None:
+        end.close()
+    else:
+        end.abort(error)
 
 
 def _give_back() -> None:

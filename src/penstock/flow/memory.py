@@ -4,9 +4,9 @@
 the process, which also holds Python and the libraries in use (15 MiB bare, about 90 MiB with pyarrow).
 
     what                                        how much of max_memory
-    batches: one being read, one being encoded  2 x batch_bytes, and what a batch's rows weigh as Python objects
-                                                or as encoded bytes, or a row group of Parquet (4 x batch_bytes):
-                                                1/4 in all
+    batches: one being read, two that wait,     4 x batch_bytes, and what a batch's rows weigh as Python objects
+    one being encoded                           or as encoded bytes, or a row group of Parquet (4 x batch_bytes
+                                                and not one): 1/4 in all
     pipes between stages, at most two           2 x pipe_bytes: 1/16 at most
     parts an upload holds, and the next one     (concurrency + 1) x part_bytes: 5/8
     what libraries buffer on their own          the rest
