@@ -221,3 +221,15 @@ def test_other_columns_than_expected_are_refused() -> None:
     """By name, with both types."""
     with pytest.raises(SourceError, match="column 'a' is int64, not string as expected"):
         decoded("parquet", encoded("parquet", Table(pa.table({"a": [1]}))), pa.schema([("a", pa.string())]))
+
+
+def test_decimals_of_few_digits_are_integers_and_come_back_exactly() -> None:
+    """As other writers of today store them; those of more than 18 digits have no integer that is large enough."""
+    kinds = [pa.decimal128(digits, 0) for digits in (9, 18, 19, 38)]
+    most = [10**kind.precision - 1 for kind in kinds]
+    columns = [pa.array([Decimal(each), None, Decimal(-each)], kind) for each, kind in zip(most, kinds, strict=True)]
+    table = pa.table(columns, names=[str(kind) for kind in kinds])
+    written = encoded("parquet", Table(table))
+    stored = [metadata(written).row_group(0).column(index).physical_type for index in range(len(kinds))]
+    assert stored == ["INT32", "INT64", "FIXED_LEN_BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY"]
+    assert pq.read_table(io.BytesIO(written)).equals(table)

@@ -33,6 +33,10 @@ __all__ = ["Parquet"]
 _BATCH_BYTES = 4 << 20
 _BATCHES_IN_A_ROW_GROUP = 4
 _WIDE_BYTES = 64 << 10
+# As Parquet's own writer for Java has it: a dictionary page of 1 MiB in a row group of 128. In smaller groups a dictionary as
+# large is mostly one of values that occur once, which costs time, and bytes as well.
+_DICTIONARY_SHARE = 128
+_LEAST_DICTIONARY_BYTES = 64 << 10
 _DEFAULT_CODEC = "zstd"
 _LEVELS = {"zstd": range(1, 23), "gzip": range(1, 10), "brotli": range(12), "snappy": None, "lz4": None, "none": None}
 
@@ -93,7 +97,7 @@ class Parquet(BaseFormat):
         groups = _row_groups(batches, most)
         group = next(groups, None)
         wide = _wide_columns(group or [])
-        with finishing(out, lambda file: self._writer(file, batches.schema, wide)) as writer:
+        with finishing(out, lambda file: self._writer(file, batches.schema, wide, most)) as writer:
             while group is not None:
                 table, group = pyarrow().Table.from_batches(group), None
                 try:
@@ -119,7 +123,7 @@ class Parquet(BaseFormat):
         with ParquetDecoder(stream, schema, batch_bytes=self.batch_bytes, columns=self.columns) as decoder:
             yield decoder
 
-    def _writer(self, file: Any, schema: pa.Schema, wide: set[str]) -> Any:
+    def _writer(self, file: Any, schema: pa.Schema, wide: set[str], row_group_bytes: int) -> Any:
         name, _, level = (self.codec or _DEFAULT_CODEC).partition(":")
         return pyarrow_parquet().ParquetWriter(
             file,
@@ -127,6 +131,8 @@ class Parquet(BaseFormat):
             compression=name,
             compression_level=int(level) if level else None,
             write_page_checksum=True,
+            store_decimal_as_integer=True,  # where 18 digits are enough; as Spark and DuckDB write them
+            dictionary_pagesize_limit=max(_LEAST_DICTIONARY_BYTES, row_group_bytes // _DICTIONARY_SHARE),
             write_statistics=[name for name in schema.names if name not in wide] if wide else True,
         )
 
