@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
-from itertools import product
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -18,7 +17,7 @@ from bench.tables.jobs import Job
 from bench.tables.movers import PACES, versions
 from bench.tables.page import facts_with, update_page
 from bench.tables.plans import Plan, asked_for
-from bench.tables.report import SINKS, bars, memory_table, tables
+from bench.tables.report import bars, memory_table, tables
 from bench.tables.runs import Contender, NotRun, contenders, in_turns
 from bench.tables.systems import TABLE, Place, Table, lineitem, loaded, object_store, repeated
 from tests.servers import Unavailable
@@ -75,7 +74,7 @@ class _Bench:
         os.environ["TMPDIR"] = memory  # it is not the disk that is to be measured
         tempfile.tempdir = memory
         with tempfile.TemporaryDirectory(prefix="penstock-bench-") as name, ExitStack() as stack:
-            if {"s3", "memory"} & set(self._plan.parts):
+            if "s3" in self._plan.parts:
                 self._environment = stack.enter_context(object_store()).environment
             table = lineitem(self._plan.rows["fast"], RESULTS)
             for kind in self._plan.sources:
@@ -94,7 +93,7 @@ class _Bench:
 
     def _cells(self, place: Place, folder: Path) -> Iterator[tuple[str, list[Contender]]]:
         """Give, for each part that was asked for, who runs in turns."""
-        for sink in SINKS:
+        for sink in ("file", "s3"):
             if sink in self._plan.parts:
                 tables = {pace: self._table(place, self._plan.rows_of(pace, sink)) for pace in PACES}
                 for kind in self._plan.formats:
@@ -108,8 +107,8 @@ class _Bench:
         plan = replace(self._plan, only=("penstock", "psql"), enough_seconds=self._plan.memory_enough_seconds)
         for rows in (plan.memory_rows, plan.memory_rows * plan.factor):
             table = self._table(place, rows)
-            for sink, kind in product(SINKS, plan.formats):
-                job = self._job(place, folder, kind, sink, table)
+            for kind in plan.formats:
+                job = self._job(place, folder, kind, "file", table)
                 yield "memory", list(contenders(dict.fromkeys(PACES, job), plan, self._absent["memory"]))
 
     def _table(self, place: Place, rows: int) -> tuple[str, int]:

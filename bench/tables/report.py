@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["SINKS", "bars", "memory_table", "tables"]
+__all__ = ["bars", "memory_table", "tables"]
 
 Json = dict[str, Any]
 
@@ -76,7 +76,7 @@ def _pairs(results: list[Json]) -> Iterable[tuple[Json, Json]]:
     """Give what was measured at the least rows, and at the most, for each way of both."""
     ways: dict[tuple[str, ...], list[Json]] = {}
     for result in results:
-        ways.setdefault((result["facts"], result["sink"], result["format"], result["mover"]), []).append(result)
+        ways.setdefault((result["facts"], result["format"], result["mover"]), []).append(result)
     for both in ways.values():
         both.sort(key=lambda result: result["rows"])
         if len(both) > 1:
@@ -84,8 +84,7 @@ def _pairs(results: list[Json]) -> Iterable[tuple[Json, Json]]:
 
 
 def _memory_line(small: Json, large: Json) -> str:
-    to = FORMATS[small["format"]] + ("" if small["sink"] == "file" else ", S3")
-    where = f"| {small['facts']} | {to} | {small['mover']} "
+    where = f"| {small['facts']} | {FORMATS[small['format']]} | {small['mover']} "
     if failed := small["failed"] or large["failed"]:
         return where + f"| failed: {_cell(failed)} | | | | |"
     ratio = large["peak_bytes"] / small["peak_bytes"]
