@@ -281,7 +281,9 @@ class RowStream:
 def whole_messages(block: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.int64], int]:
     """Return where rows begin, and where the last one ends, as many as there are whole at the beginning of ``block``."""
     numpy = _numpy()
-    if len(block) < _HEADER.size:
+    if (
+        _missing(bytes(block[: _HEADER.size]), len(block)) > 0
+    ):  # not even one; so one that is long is not searched again and again
         return numpy.empty(0, numpy.int64), 0
     # No byte of a row is 0. So a "d" and a 0 begin one, mostly: the length of a large one may have neither, or both.
     starts = numpy.flatnonzero(block[1 : len(block) - 3] == 0)
