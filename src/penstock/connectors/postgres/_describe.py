@@ -48,7 +48,7 @@ def described(
     else:
         size = format_bytes(request.batch_bytes)
         reading = f"COPY ... TO STDOUT (FORMAT csv), parsed into Arrow batches of up to {size}"
-        why = "the destination takes Arrow; a COPY is the fastest way out of the server, and no row becomes an object"
+        why = "the destination takes Arrow; a COPY is the fastest way out of the server, and no value becomes an object"
         kinds = [field.type for field in schema]
         notes = [
             _note(column, field, nested, request.on_type_loss) for column, field in zip(columns, schema, strict=True)

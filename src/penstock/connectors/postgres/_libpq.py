@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, final
 from penstock._extras import need
 from penstock.connectors._descriptors import Waker
 from penstock.connectors.postgres import _libpq_stopping
-from penstock.connectors.postgres._row_stream import Chunk, RowStream, RowTooLong, WideRow
+from penstock.connectors.postgres._row_stream import HOLD_BACK_SECONDS, Chunk, RowStream, RowTooLong, WideRow
 
 if TYPE_CHECKING:
     from psycopg import pq
@@ -35,7 +35,6 @@ __all__ = ["Connection", "LostConnection", "ServerError", "connected"]
 _READ = select.POLLIN
 _WRITE = select.POLLOUT
 _CHUNK_BYTES = 128 << 10
-_HOLD_BACK_SECONDS = 0.02
 
 
 class LostConnection(Exception):
@@ -281,7 +280,7 @@ class Connection:
                         break
                 elif length < 0:
                     return rows, False
-                elif not self._waker.wait(self._pgconn.socket, _READ, _HOLD_BACK_SECONDS if rows else None):
+                elif not self._waker.wait(self._pgconn.socket, _READ, HOLD_BACK_SECONDS if rows else None):
                     break
                 else:
                     unfinished.before_receiving(rows)

@@ -28,17 +28,18 @@ if TYPE_CHECKING:
 
     from penstock.connectors._descriptors import Waker
 
-__all__ = ["Chunk", "RowStream", "RowTooLong", "WideRow", "whole_messages"]
+__all__ = ["HOLD_BACK_SECONDS", "Chunk", "RowStream", "RowTooLong", "WideRow", "whole_messages"]
+
+HOLD_BACK_SECONDS = 0.02
+"""How long rows that have come wait for more, before they are handed out."""
 
 _HEADER = struct.Struct(">BI")  # what a message is, and how long it is without that
 _ROW = ord("d")
 _COPY_BEGINS = struct.Struct(">BIBH")  # an ``H``, its length, the format of all, and how many columns there are
 _FORMAT_BYTES = 2  # for each of the columns
-_ASIDES = frozenset(
-    b"NSA"
-)  # notice, parameter, notification: they may come between rows, and nobody has asked for them
+# Notices, parameters, notifications: they may come between rows, and nobody has asked for them.
+_ASIDES = frozenset(b"NSA")
 _EMPTY_LINES = 0x0A0A0A0A
-_HOLD_BACK_SECONDS = 0.02
 _SLACK = 64  # one part in so many of a chunk may stay empty, rather than wait for rows that fit in exactly
 _READ = select.POLLIN
 
@@ -172,7 +173,7 @@ class RowStream:
         enough = len(self._room) - len(self._room) // _SLACK
         rows = self._accept(*whole_messages(self._room[:left]), 0) if left else 0
         while not (self.is_over or rows == self._most_rows or self._whole >= enough or self._is_full()):
-            found = self._receive(_HOLD_BACK_SECONDS if rows else None)
+            found = self._receive(HOLD_BACK_SECONDS if rows else None)
             if found is None:
                 break
             rows += self._accept(*found, rows)
@@ -281,9 +282,8 @@ class RowStream:
 def whole_messages(block: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.int64], int]:
     """Return where rows begin, and where the last one ends, as many as there are whole at the beginning of ``block``."""
     numpy = _numpy()
-    if (
-        _missing(bytes(block[: _HEADER.size]), len(block)) > 0
-    ):  # not even one; so one that is long is not searched again and again
+    if _missing(bytes(block[: _HEADER.size]), len(block)) > 0:
+        # Not even one. It is not searched: a long row comes in many pieces, and would be with each.
         return numpy.empty(0, numpy.int64), 0
     # No byte of a row is 0. So a "d" and a 0 begin one, mostly: the length of a large one may have neither, or both.
     starts = numpy.flatnonzero(block[1 : len(block) - 3] == 0)
