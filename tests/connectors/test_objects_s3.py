@@ -52,6 +52,15 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("penstock.connectors.objects._s3_writing._PATIENT", Patience(tries=2))
 
 
+def store_noting(bucket: str, data: bytes, notes: list[str]) -> None:
+    """Store ``data``; add to ``notes`` what a cancel has to say."""
+    try:
+        sink_in(bucket).store(data_stream(data))
+    except Cancelled as exc:
+        notes.extend(getattr(exc, "__notes__", []))
+        raise
+
+
 # --- success ---
 
 
@@ -290,15 +299,7 @@ def test_a_store_that_never_answers_is_given_up_on(
         monkeypatch.setattr("penstock.connectors.objects._s3_upload.GRACE_SECONDS", 0.2)
     held = holding(s3_server, operation)
     notes: list[str] = []
-
-    def store() -> None:
-        try:
-            sink_in(bucket).store(data_stream(DATA))
-        except Cancelled as exc:
-            notes.extend(getattr(exc, "__notes__", []))
-            raise
-
-    call = Cancellable(store)
+    call = Cancellable(lambda: store_noting(bucket, DATA, notes))
     wait_until(lambda: held() >= 1)
     assert call.cancel() < 4.0
     if operation == "CreateMultipartUpload":
@@ -325,15 +326,7 @@ def test_a_store_that_never_answers_to_a_small_object(s3_server: S3Server, bucke
     """After a second the cancel goes through, and says that nobody knows."""
     held = holding(s3_server, "PutObject")
     notes: list[str] = []
-
-    def store() -> None:
-        try:
-            sink_in(bucket).store(data_stream(b"x"))
-        except Cancelled as exc:
-            notes.extend(getattr(exc, "__notes__", []))
-            raise
-
-    call = Cancellable(store)
+    call = Cancellable(lambda: store_noting(bucket, b"x", notes))
     wait_until(lambda: held() >= 1)
     assert call.cancel() < 2.0
     assert notes == [f"s3://{bucket}/folder/x.csv: the store did not answer, the object may be there, and whole"]
