@@ -41,8 +41,8 @@ def left(s3_server: S3Server, bucket: str) -> tuple[dict[str, int], list[str]]:
     return s3_server.objects(bucket), s3_server.uploads(bucket)
 
 
-def holding(s3_server: S3Server, operation: str, times: int = 1) -> Callable[[], int]:
-    """Have requests of ``operation`` held; return a function that says how many are, or were."""
+def holding(s3_server: S3Server, operation: str, *, times: int = 1, is_whole: bool = False) -> Callable[[], int]:
+    """Have requests of ``operation`` held, as ``S3Server.hold``; return a function that says how many are, or were."""
     before = s3_server.statistics().held.get(operation, 0)
-    s3_server.hold(operation, times=times)
+    s3_server.hold(operation, times=times, is_whole=is_whole)
     return lambda: s3_server.statistics().held.get(operation, 0) - before

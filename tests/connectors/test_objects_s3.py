@@ -312,7 +312,7 @@ def test_a_store_that_never_answers_is_given_up_on(
 
 def test_a_cancel_while_a_small_object_is_stored_waits_for_the_answer(s3_server: S3Server, bucket: str) -> None:
     """The store has all of it and would keep it, whether anybody listens or not; so what is there is also told."""
-    held = holding(s3_server, "PutObject")
+    held = holding(s3_server, "PutObject", is_whole=True)
     call = Cancellable(lambda: sink_in(bucket).store(data_stream(b"x")))
     wait_until(lambda: held() >= 1)
     call.scope.cancel()
@@ -324,7 +324,7 @@ def test_a_cancel_while_a_small_object_is_stored_waits_for_the_answer(s3_server:
 
 def test_a_store_that_never_answers_to_a_small_object(s3_server: S3Server, bucket: str) -> None:
     """After a second the cancel goes through, and says that nobody knows."""
-    held = holding(s3_server, "PutObject")
+    held = holding(s3_server, "PutObject", is_whole=True)
     notes: list[str] = []
     call = Cancellable(lambda: store_noting(bucket, b"x", notes))
     wait_until(lambda: held() >= 1)

@@ -154,9 +154,15 @@ class S3Server:
         """Answer the next ``times`` requests of this operation with an error, in addition to earlier orders."""
         self._order({"operation": operation, "times": times, "status": status, "code": code})
 
-    def hold(self, operation: str, *, times: int = 1) -> None:
-        """Neither read nor answer the next ``times`` requests of this operation until :meth:`heal`."""
-        self._order({"operation": operation, "times": times, "status": 0, "code": ""})
+    def hold(self, operation: str, *, times: int = 1, is_whole: bool = False) -> None:
+        """Not answer the next ``times`` requests of this operation until :meth:`heal`.
+
+        Args:
+            operation: what S3 calls it.
+            times: how many.
+            is_whole: read them, before they count as held; else not even that.
+        """
+        self._order({"operation": operation, "times": times, "status": 0, "code": "", "is_whole": is_whole})
 
     def lose(self, operation: str, *, times: int = 1) -> None:
         """Do what the next ``times`` requests of this operation ask, and break the connection instead of answering."""

@@ -16,6 +16,7 @@ eventlet.monkey_patch()
 
 # ruff: noqa: E402  nothing that opens a socket may be imported before the patch
 import collections
+import io
 import json
 import logging
 import os
@@ -112,9 +113,10 @@ def is_from_helper(environment: Environment) -> bool:
 class Gate:
     """Counts every request, and refuses or holds the next ones of an operation when told to over ``/-/``.
 
-    ``POST /-/rules`` takes a list of ``{"operation", "times", "status", "code"}`` in place of the rules so far; a rule
-    without ``status`` holds its requests until the rules are replaced, then lets them through; one with a negative
-    ``status`` has them carried out, and breaks the connection instead of answering.
+    ``POST /-/rules`` takes a list of ``{"operation", "times", "status", "code", "is_whole"}`` in place of the rules so
+    far; a rule without ``status`` holds its requests until the rules are replaced, then lets them through, and reads
+    their bodies before or after that (``is_whole``); one with a negative ``status`` has them carried out, and breaks the
+    connection instead of answering.
     ``GET /-/statistics`` answers with the counts. No bucket can be called ``-``. Requests of the helper in ``s3.py`` carry
     a header of their own: they pass uncounted, and so do their connections.
     """
@@ -145,7 +147,7 @@ class Gate:
         if rule and rule["status"]:
             return self._refuse(environment, start, operation, rule)
         if rule:
-            self._hold(operation)
+            self._hold(environment, operation, rule)
         return self.application(environment, start)
 
     def statistics(self) -> dict[str, Any]:
@@ -176,7 +178,9 @@ class Gate:
         environment["penstock.connection"].shutdown(SHUT_RDWR)
         raise ConnectionResetError("told to lose the answer")
 
-    def _hold(self, operation: str) -> None:
+    def _hold(self, environment: Environment, operation: str, rule: dict[str, Any]) -> None:
+        if rule["is_whole"]:
+            environment["wsgi.input"] = io.BytesIO(environment["wsgi.input"].read())
         self.held[operation] += 1
         self.released.wait()
 
