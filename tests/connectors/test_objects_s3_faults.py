@@ -13,6 +13,7 @@ import pytest
 from penstock.connectors import objects
 from penstock.connectors.objects import _part_plan
 from penstock.connectors.objects._part_plan import StoreLimits
+from penstock.connectors.objects._s3_client import Patience
 from penstock.errors import AlreadyExists, ConfigurationError, SinkError, SourceError
 from tests.connectors.parts import (
     SECRET,
@@ -40,6 +41,22 @@ KEY = "folder/x.csv"
 def environment(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Point every client at the private store, and at nothing else."""
     use_only(s3_server.environment, monkeypatch)
+
+
+# --- silence ---
+
+
+def test_a_store_that_stays_silent_is_asked_twice(
+    s3_server: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time of a try that met silence counts; else nine of two minutes each would be waited for."""
+    monkeypatch.setattr("penstock.connectors.objects._s3_client._READ_SECONDS", 1.0)
+    monkeypatch.setattr("penstock.connectors.objects._s3_writing._PATIENT", Patience(seconds=1.5))
+    held = holding(s3_server, "PutObject", times=100, is_whole=True)
+    with pytest.raises(SinkError, match="no answer in time"):
+        sink_in(bucket).store(data_stream(b"x"))
+    assert held() == 2
+    s3_server.heal()
 
 
 # --- answers that are lost ---

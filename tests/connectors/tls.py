@@ -88,8 +88,9 @@ class _Front:
     def _serve(self, raw: socket.socket) -> None:
         with contextlib.suppress(OSError):  # the client did not trust us, or has gone
             outer = self._context.wrap_socket(raw, server_side=True)
+            self._opened.append(outer)
             inner = socket.create_connection(("127.0.0.1", self._inner_port))
-            self._opened += [outer, inner]
+            self._opened.append(inner)
             back = threading.Thread(target=_pump, args=(inner, outer), daemon=True)
             back.start()
             _pump(outer, inner)

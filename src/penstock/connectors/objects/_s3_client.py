@@ -12,11 +12,12 @@ import os
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from time import monotonic
 from types import TracebackType
 from typing import Any, final
 
 from penstock._extras import need
-from penstock.connectors.objects._s3_errors import retry_after, translating
+from penstock.connectors.objects._s3_errors import met_silence, retry_after, translating
 from penstock.connectors.objects._s3_transport import Transport
 from penstock.core.cancel import check_cancelled, sleep
 from penstock.errors import SinkError
@@ -52,10 +53,16 @@ class S3Settings:
 
 @dataclass(frozen=True)
 class Patience:
-    """How often to try, and how long at most in all."""
+    """How often to try, and for how long.
+
+    Attributes:
+        tries: how many in all.
+        seconds: no further one after so many of waiting, between tries, and in those that the store met with silence. More
+            than one silence takes: the second time it may answer.
+    """
 
     tries: int = 9
-    seconds: float = 120.0
+    seconds: float = _READ_SECONDS + 60.0
 
 
 def session_of(settings: S3Settings) -> Any:
@@ -130,12 +137,13 @@ class S3Client:
         waited = 0.0
         for attempt in range(1, patience.tries + 1):
             check_cancelled()
+            began = monotonic()
             try:
                 return self._call_once(operation, arguments)
             except SinkError as exc:
                 on_failure(exc)
                 delay = _delay(attempt, exc)
-                waited += delay
+                waited += delay + (monotonic() - began if met_silence(exc) else 0.0)
                 if not exc.transient or attempt == patience.tries or waited > patience.seconds:
                     raise
             sleep(delay)

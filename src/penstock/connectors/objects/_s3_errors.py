@@ -13,7 +13,7 @@ from penstock._extras import need
 from penstock.connectors.objects._errors import meaning_of
 from penstock.errors import ConfigurationError, ConnectorError, PenstockError, SinkError
 
-__all__ = ["code_of", "is_condition_failed", "retry_after", "status_of", "translating"]
+__all__ = ["code_of", "is_condition_failed", "met_silence", "retry_after", "status_of", "translating"]
 
 _ENDPOINT = "is AWS_ENDPOINT_URL right?"
 _LOG_IN = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
@@ -57,6 +57,12 @@ def retry_after(error: BaseException) -> float | None:
     with contextlib.suppress(TypeError, ValueError):
         return max(0.0, float(told))
     return None
+
+
+def met_silence(error: BaseException) -> bool:
+    """Whether the store said nothing, or took nothing, for as long as it may."""
+    timeouts = (TimeoutError, need("urllib3.exceptions", extra="s3", why="reach S3").TimeoutError)
+    return any(isinstance(cause, timeouts) for cause in _causes(error))
 
 
 def _answer(error: BaseException) -> Any:
