@@ -188,7 +188,7 @@ def test_the_page_has_a_place_for_everything_and_filling_it_twice_changes_nothin
     facts: dict[str, object] = {"packages": {}}
     facts |= dict.fromkeys(("date", "python", "cpus", "processor", "platform", "load_average", "go"))
     page = PAGE.read_text("utf-8")
-    for place, (text, _part) in shown(dict.fromkeys(("file", "s3", "memory"), part)).items():
+    for place, (text, _part) in shown(dict.fromkeys(("file", "s3", "memory", "memory-s3"), part)).items():
         once = fill(page, place, text, "python -m bench.tables", facts, "of 1 run")
         assert text in once
         assert fill(once, place, text, "python -m bench.tables", facts, "of 1 run") == once

@@ -50,11 +50,14 @@ def shown(figures: Json) -> dict[str, tuple[str, Json]]:
     for part, place in (("file", "tables"), ("s3", "tables-s3")):
         if part in figures:
             texts[place] = tables(figures[part]["results"], figures[part]["absent"]), figures[part]
-    if "memory" in figures:
-        texts["tables-memory"] = memory_table(figures["memory"]["results"]), figures["memory"]
+    for part in ("memory", "memory-s3"):
+        if part in figures:
+            texts[f"tables-{part}"] = memory_table(figures[part]["results"]), figures[part]
     if "file" in figures:
-        memory = figures.get("memory", {"results": []})
-        texts["tables-bars"] = bars(figures["file"]["results"], memory["results"]), figures["file"]
+        memory = [
+            result for part in ("memory", "memory-s3") for result in figures.get(part, {"results": []})["results"]
+        ]
+        texts["tables-bars"] = bars(figures["file"]["results"], memory), figures["file"]
     return texts
 
 
@@ -74,7 +77,7 @@ class _Bench:
         os.environ["TMPDIR"] = memory  # it is not the disk that is to be measured
         tempfile.tempdir = memory
         with tempfile.TemporaryDirectory(prefix="penstock-bench-") as name, ExitStack() as stack:
-            if "s3" in self._plan.parts:
+            if not {"s3", "memory-s3"}.isdisjoint(self._plan.parts):
                 self._environment = stack.enter_context(object_store()).environment
             table = lineitem(self._plan.rows["fast"], RESULTS)
             for kind in self._plan.sources:
@@ -99,17 +102,18 @@ class _Bench:
                 for kind in self._plan.formats:
                     jobs = {pace: self._job(place, folder, kind, sink, table) for pace, table in tables.items()}
                     yield sink, list(contenders(jobs, self._plan, self._absent[sink]))
-        if "memory" in self._plan.parts:
-            yield from self._by_size(place, folder)
+        for part, sink in (("memory", "file"), ("memory-s3", "s3")):
+            if part in self._plan.parts:
+                for kind in self._plan.formats:
+                    yield part, list(self._by_size(place, folder, kind, sink, self._absent[part]))
 
-    def _by_size(self, place: Place, folder: Path) -> Iterator[tuple[str, list[Contender]]]:
-        """Give Penstock, and psql, at a table and at one several times as large."""
-        plan = replace(self._plan, only=("penstock", "psql"), enough_seconds=self._plan.memory_enough_seconds)
+    def _by_size(self, place: Place, folder: Path, kind: str, sink: str, absent: set[NotRun]) -> Iterator[Contender]:
+        """Give Penstock, and psql to a file, at a table and at one several times as large."""
+        plan = replace(self._plan, only=("penstock", "psql") if sink == "file" else ("penstock",))
         for rows in (plan.memory_rows, plan.memory_rows * plan.factor):
-            table = self._table(place, rows)
-            for kind in plan.formats:
-                job = self._job(place, folder, kind, "file", table)
-                yield "memory", list(contenders(dict.fromkeys(PACES, job), plan, self._absent["memory"]))
+            job = self._job(place, folder, kind, sink, self._table(place, rows))
+            for contender in contenders(dict.fromkeys(PACES, job), plan, absent):
+                yield replace(contender, rounds=plan.rounds_by_size(sink), enough_seconds=float("inf"))
 
     def _table(self, place: Place, rows: int) -> tuple[str, int]:
         """Return the name of the table with so many rows, and how many: the one that was loaded, or one made of it now."""
@@ -146,7 +150,8 @@ class _Bench:
             "file": f"medians of {plan.rounds} runs and their most memory; of fewer where these took over "
             f"{plan.enough_seconds:g} s, of peers over {plan.peers_enough_seconds:g} s, and of one where they have fewer rows",
             "s3": f"medians of {min(plan.rounds, 2)} runs and their most memory, of peers one run",
-            "memory": f"the most of {plan.rounds} runs, of fewer where these took over {plan.memory_enough_seconds:g} s",
+            "memory": f"the most of {plan.rounds_by_size('file')} runs of each, in turns",
+            "memory-s3": f"the most of {plan.rounds_by_size('s3')} runs of each, in turns",
         }
         return words[part]
 

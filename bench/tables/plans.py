@@ -12,7 +12,7 @@ __all__ = ["FORMATS", "PARTS", "PLANS", "SOURCES", "Plan", "asked_for"]
 
 SOURCES = ("postgres", "mysql", "sqlite", "duckdb")
 FORMATS = ("csv", "ndjson", "parquet")
-PARTS = ("file", "s3", "memory")
+PARTS = ("file", "s3", "memory", "memory-s3")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,6 @@ class Plan:
         enough_seconds: who has taken this long in all is not run again; noise is no matter then.
         peers_enough_seconds: the same for who is neither Penstock nor a database's own tool.
         memory_rows: the smaller number of rows of the comparison by size.
-        memory_enough_seconds: the same as ``enough_seconds``, there.
         factor: how many times that is the larger one.
         patience_seconds: after this a run is killed, and has failed.
         parts: of ``PARTS``.
@@ -39,7 +38,6 @@ class Plan:
     memory_rows: int
     enough_seconds: float = 10.0
     peers_enough_seconds: float = 6.0
-    memory_enough_seconds: float = 6.0
     factor: int = 10
     patience_seconds: float = 300.0
     parts: tuple[str, ...] = PARTS
@@ -60,6 +58,10 @@ class Plan:
         if mover.pace != "fast":
             return 1
         return self.rounds if sink == "file" else min(self.rounds, 2 if _leads(mover) else 1)
+
+    def rounds_by_size(self, sink: str) -> int:
+        """Return how often each of both sizes runs: equally often, as the most of more runs is more."""
+        return self.rounds if sink == "file" else min(self.rounds, 2)
 
     def enough_for(self, mover: Mover) -> float:
         """Return the seconds after which it is not run again."""

@@ -76,7 +76,7 @@ def _pairs(results: list[Json]) -> Iterable[tuple[Json, Json]]:
     """Give what was measured at the least rows, and at the most, for each way of both."""
     ways: dict[tuple[str, ...], list[Json]] = {}
     for result in results:
-        ways.setdefault((result["facts"], result["format"], result["mover"]), []).append(result)
+        ways.setdefault((result["facts"], result["sink"], result["format"], result["mover"]), []).append(result)
     for both in ways.values():
         both.sort(key=lambda result: result["rows"])
         if len(both) > 1:

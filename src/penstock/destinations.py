@@ -86,7 +86,8 @@ def _open_sink(
         media_type=target.media_type,
         compression=None if compression is None else formats.split_compression(compression)[0],
         if_exists=options.if_exists,
-        part_size=memory.part_bytes,
+        part_room=memory.part_bytes,
+        part_size=memory.part_size,
         concurrency=memory.concurrency,
         method=options.method,
     )

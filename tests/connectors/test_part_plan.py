@@ -38,10 +38,10 @@ def test_parts_never_shrink() -> None:
 
 
 def test_memory_lasts_for_long() -> None:
-    """With the memory of the default, the first temporary file is made beyond 190 GiB."""
+    """With the memory of the default, the first temporary file is made beyond 170 GiB."""
     plan = plan_within(128 * MIB)
     in_memory = itertools.takewhile(lambda size: size <= plan.largest_in_memory, plan.sizes())
-    assert sum(in_memory) > 190 * GIB
+    assert sum(in_memory) > 170 * GIB
 
 
 def test_two_parts_fit_into_memory() -> None:
@@ -52,9 +52,15 @@ def test_two_parts_fit_into_memory() -> None:
 
 def test_small_objects_have_parts_as_asked_for() -> None:
     """A thousand parts of the size that was asked for come first."""
-    plan = part_plan("s3://bucket/key", 8 * MIB, 4)
-    assert list(itertools.islice(plan.sizes(), 1000)) == [8 * MIB] * 1000
-    assert plan.size_of(1000, 999 * 8 * MIB) == 8 * MIB
+    plan = part_plan("s3://bucket/key", 16 * MIB, 4, part_size=12 * MIB)
+    assert list(itertools.islice(plan.sizes(), 1000)) == [12 * MIB] * 1000
+    assert plan.size_of(1000, 999 * 12 * MIB) == 12 * MIB
+
+
+def test_parts_to_s3_begin_small() -> None:
+    """Of 8 MiB unless asked for, whatever room there is: they grow later."""
+    assert plan_within(GIB).part_bytes == 8 * MIB
+    assert plan_within(16 * MIB).part_bytes == 5 * MIB
 
 
 @pytest.mark.parametrize(

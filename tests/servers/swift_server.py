@@ -84,6 +84,8 @@ use = egg:swift#tempauth
 user_test_tester = testing .admin
 [filter:slo]
 use = egg:swift#slo
+# Else the parts of what is deleted stay until a daemon that does not run here comes for them.
+allow_async_delete = false
 [filter:dlo]
 use = egg:swift#dlo
 """

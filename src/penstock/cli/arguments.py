@@ -210,7 +210,11 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
     )
     _add_options(group, "--destination-option", help="what only this kind of destination knows")
     group.add_argument("--method", metavar="METHOD", help="HTTP method to send with; default: POST")
-    group.add_argument("--part-size", metavar="SIZE", help="size of one part of an upload; default: as large as fits")
+    group.add_argument(
+        "--part-size",
+        metavar="SIZE",
+        help="size of the first parts of an upload; default: 8MiB to S3, else as large as fits",
+    )
     group.add_argument("--concurrency", metavar="N", type=_count, help="parts sent at once; default: up to 4")
     group.add_argument(
         "--max-file-size",

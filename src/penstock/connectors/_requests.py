@@ -119,7 +119,8 @@ class SinkRequest(_Request):
         table: table to load; may have a schema in front. Only for databases.
         if_exists: what to do about a destination that is there: ``"fail"``, ``"overwrite"``, ``"skip"`` the copy, or
             ``"append"`` to a table.
-        part_size: bytes in each part of an upload in parts; None for the sink's default.
+        part_room: bytes of memory for each part of an upload in parts; None for ``part_size``, or the sink's default.
+        part_size: bytes in each part, no more than there is room; None for the sink's default.
         concurrency: parts sent at once; None for the sink's default.
         method: ``"POST"`` (default) or ``"PUT"``, over HTTP.
     """
@@ -130,6 +131,7 @@ class SinkRequest(_Request):
     compression: str | None = None
     table: str | None = None
     if_exists: IfExists = "fail"
+    part_room: int | None = None
     part_size: int | None = None
     concurrency: int | None = None
     method: str | None = None

@@ -41,8 +41,9 @@ class MemorySplit:
         max_memory: bytes that may be in flight in all.
         batch_bytes: size a source aims at for one Arrow batch.
         pipe_bytes: buffer of each pipe between two stages.
-        part_bytes: part size of an upload that is sent in parts.
-        concurrency: how many parts are sent at once.
+        part_bytes: room for each part of an upload that is sent in parts.
+        concurrency: how many parts are sent at once; there is room for one more, which is being filled.
+        part_size: how large the user wants parts to be, who has ``part_bytes`` then; None: the sink chooses.
     """
 
     max_memory: int
@@ -50,12 +51,13 @@ class MemorySplit:
     pipe_bytes: int
     part_bytes: int
     concurrency: int
+    part_size: int | None = None
 
     def __str__(self) -> str:
         return (
             f"{format_bytes(self.max_memory)} in flight: batches of {format_bytes(self.batch_bytes)}, "
             f"pipes of {format_bytes(self.pipe_bytes)}, "
-            f"{self.concurrency} parts of {format_bytes(self.part_bytes)} at once"
+            f"room for {self.concurrency + 1} parts of {format_bytes(self.part_bytes)}"
         )
 
 
@@ -64,7 +66,7 @@ def split_memory(max_memory: int, *, part_size: int | None = None, concurrency: 
 
     Args:
         max_memory: bytes that may be in flight.
-        part_size: part size the user asked for; None: as large as fits.
+        part_size: part size the user asked for; None: as much room as fits.
         concurrency: parts at once the user asked for; None: as many as fit, at most 4.
 
     Raises:
@@ -83,6 +85,7 @@ def split_memory(max_memory: int, *, part_size: int | None = None, concurrency: 
         pipe_bytes=min(max_memory // 32, _LARGEST_PIPE),
         part_bytes=part_bytes,
         concurrency=parts_at_once,
+        part_size=part_size,
     )
 
 

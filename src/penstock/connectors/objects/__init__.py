@@ -42,7 +42,8 @@ __all__ = ["ObjectSink", "part_plan", "sink", "source"]
 
 _MIB = 1 << 20
 _GIB = 1 << 30
-_DEFAULT_PART_BYTES = 16 * _MIB
+_DEFAULT_PART_ROOM = 16 * _MIB
+_ENOUGH_PART_BYTES = 8 * _MIB  # where later ones can be larger; more only takes more memory (docs/performance.md)
 _DEFAULT_CONCURRENCY = 4
 
 _LIMITS: dict[Scheme, StoreLimits] = {
@@ -71,7 +72,8 @@ def sink(request: SinkRequest) -> ObjectSink:
     address = address_of(request)
     _check_installed()
     concurrency = request.concurrency or _DEFAULT_CONCURRENCY
-    plan = part_plan(request.uri, request.part_size or _DEFAULT_PART_BYTES, concurrency)
+    room = request.part_room or request.part_size or _DEFAULT_PART_ROOM
+    plan = part_plan(request.uri, room, concurrency, part_size=request.part_size)
     if plan.part_bytes < plan.limits.smallest_part_bytes:
         least = plan.limits.smallest_part_bytes // _MIB
         raise ConfigurationError(f"{address.where}: parts must have at least {least} MiB, not {plan.part_bytes} bytes")
@@ -80,16 +82,19 @@ def sink(request: SinkRequest) -> ObjectSink:
     return ObjectSink(make(address, media_type, plan, concurrency), plan, address.where, if_exists=request.if_exists)
 
 
-def part_plan(uri: str, part_bytes: int, concurrency: int) -> PartPlan:
+def part_plan(uri: str, part_room: int, concurrency: int, *, part_size: int | None = None) -> PartPlan:
     """Return how large each part of an upload to ``uri`` would be. Pure.
 
     Args:
         uri: where to; its scheme counts.
-        part_bytes: of the first parts.
+        part_room: bytes of memory for each part.
         concurrency: how many are sent at once; with the one being filled, that many and one are in memory.
+        part_size: bytes of the first parts; None: 8 MiB to S3, where parts grow, else all the room there is.
     """
     limits = _LIMITS[cast(Scheme, scheme_of(uri))]
-    return PartPlan(part_bytes=part_bytes, memory_bytes=part_bytes * (concurrency + 1), limits=limits)
+    if part_size is None:
+        part_size = min(part_room, _ENOUGH_PART_BYTES) if limits.grows else part_room
+    return PartPlan(part_bytes=part_size, memory_bytes=part_room * (concurrency + 1), limits=limits)
 
 
 def _check_installed() -> None:
@@ -176,7 +181,7 @@ class ObjectSink:
             SinkError: the store failed, after retries.
         """
         only_if_absent = self._if_exists != "overwrite"
-        first = read_part(stream, self.plan.part_bytes, MemoryBody())
+        first = read_part(stream, self.plan.part_bytes, MemoryBody(self.plan.part_bytes))
         with self._writing.storing() as store:
             if first.size < self.plan.part_bytes:
                 stored = store.put(first, only_if_absent=only_if_absent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import mmap
 import os
 import tempfile
 from collections.abc import Iterator
@@ -46,55 +47,41 @@ class PartBody(Protocol):
 
 @final
 class MemoryBody:
-    """Pieces as they came, never joined: joining would take the memory of the part twice."""
+    """In memory of its own, which goes back to the system with it: pieces in the heap would leave holes there.
 
-    def __init__(self) -> None:
+    Args:
+        room_bytes: what it can hold at most. What is not used costs nothing.
+    """
+
+    def __init__(self, room_bytes: int) -> None:
         self.size = 0
-        self._pieces: list[bytes] = []
-        self._starts: list[int] = []
-        self._position = 0
+        self.room_bytes = room_bytes
+        self._room = mmap.mmap(-1, room_bytes)
 
     def append(self, piece: bytes) -> None:
-        self._pieces.append(piece)
-        self._starts.append(self.size)
+        self._room[self.size : self.size + len(piece)] = piece
         self.size += len(piece)
 
     def read(self, size: int = -1, /) -> bytes:
         check_cancelled()
-        wanted = self.size - self._position if size < 0 else min(size, self.size - self._position)
-        parts = list(self._from_here(wanted))
-        self._position += wanted
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def _from_here(self, wanted: int) -> Iterator[bytes]:
-        position = self._position
-        index = self._index(position)
-        while wanted:
-            piece, start = self._pieces[index], self._starts[index]
-            part = piece[position - start : position - start + wanted]  # a whole bytes object is not copied
-            yield part
-            position, wanted, index = position + len(part), wanted - len(part), index + 1
-
-    def _index(self, position: int) -> int:
-        # Pieces but the last are of one size where the stream keeps its contract, so the guess is right at once.
-        index = min(position // PIECE_BYTES, len(self._pieces) - 1)
-        while index > 0 and self._starts[index] > position:
-            index -= 1
-        while index + 1 < len(self._starts) and self._starts[index + 1] <= position:
-            index += 1
-        return max(index, 0)
+        rest = self.size - self._room.tell()
+        return self._room.read(rest if size < 0 else min(size, rest))
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
-        self._position = max(0, min(base + offset, self.size))
-        return self._position
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._room.tell(), os.SEEK_END: self.size}[whence]
+        self._room.seek(max(0, min(base + offset, self.size)))
+        return self._room.tell()
 
     def tell(self) -> int:
-        return self._position
+        return self._room.tell()
+
+    def empty(self) -> None:
+        """Forget the bytes, and keep the memory."""
+        self.size = 0
+        self._room.seek(0)
 
     def close(self) -> None:
-        self._pieces.clear()
-        self._starts.clear()
+        self._room.close()
 
 
 @final

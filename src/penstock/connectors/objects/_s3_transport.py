@@ -22,7 +22,7 @@ from penstock.core.cancel import on_cancel
 
 __all__ = ["Transport"]
 
-_BLOCK_BYTES = 1 << 20  # urllib3's own 16 KiB cost a turn of the interpreter each
+_BLOCK_BYTES = 1 << 17  # urllib3's own 16 KiB cost a turn of the interpreter each; more only leaves holes in the heap
 
 
 @final

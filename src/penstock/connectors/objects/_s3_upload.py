@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import final
 
 from penstock.connectors._grace import with_grace
-from penstock.connectors.objects._part_body import FileBody, MemoryBody, PartBody, read_part
+from penstock.connectors.objects._part_body import FileBody, PartBody, read_part
 from penstock.connectors.objects._part_plan import PartPlan
+from penstock.connectors.objects._part_rooms import PartRooms
 from penstock.connectors.objects._s3_client import Patience, S3Client
 from penstock.connectors.objects._s3_errors import code_of, is_condition_failed, status_of
 from penstock.connectors.objects._s3_orphans import LostCreations
@@ -45,6 +46,7 @@ class MultipartUpload:
         address: ``Bucket`` and ``Key``, as every request has them.
         attributes: what else the object is created with.
         plan: how large each part is.
+        concurrency: how many are sent at once.
         where: the object, as messages show it.
     """
 
@@ -55,6 +57,7 @@ class MultipartUpload:
         attributes: Mapping[str, str],
         *,
         plan: PartPlan,
+        concurrency: int,
         where: str,
     ) -> None:
         self.bytes_sent = 0
@@ -66,6 +69,9 @@ class MultipartUpload:
         self._id = ""
         self._etags: dict[int, str] = {}
         self._bodies: dict[int, PartBody] = {}
+        self._budget = Budget(max(plan.memory_bytes, 2 * plan.part_bytes))
+        self._least_weight = self._budget.limit_bytes // (concurrency + 1)
+        self._rooms = PartRooms()
         self._has_unanswered_parts = False
         self._is_completing = False
         self._is_complete = False
@@ -93,26 +99,26 @@ class MultipartUpload:
         the others, and the reading.
         """
         error: BaseException | None = None
-        budget = Budget(max(self._plan.memory_bytes, 2 * self._plan.part_bytes))
         try:
             with TaskGroup() as group:
-                for number, weight in self._filled(first, stream, budget):
-                    group.start_soon(self._send_part, number, weight, budget, name="penstock s3 part")
+                for number, weight in self._filled(first, stream):
+                    group.start_soon(self._send_part, number, weight, name="penstock s3 part")
         except BaseExceptionGroup as failed:
             error = failed.exceptions[0]
         finally:
             for number in list(self._bodies):
                 self._bodies.pop(number).close()
+            self._rooms.close()
         if error is not None:
             try:
                 raise error
             finally:
                 del error  # it refers to this frame, which would refer to it
 
-    def _filled(self, first: PartBody, stream: ByteReader, budget: Budget) -> Iterator[tuple[int, int]]:
+    def _filled(self, first: PartBody, stream: ByteReader) -> Iterator[tuple[int, int]]:
         """Read one part after the other; yield its number, and how much of the budget it holds until it is sent."""
-        number, body, weight = 1, first, self._weight(first.size, budget)
-        budget.acquire(weight)
+        number, body, weight = 1, first, self._weight(first.size)
+        self._budget.acquire(weight)
         while body.size:
             self._bodies[number] = body
             self.bytes_sent += body.size
@@ -122,17 +128,17 @@ class MultipartUpload:
             if size is None:
                 self._refuse_more(stream)
                 return
-            weight = self._weight(size, budget)
-            budget.acquire(weight)
+            weight = self._weight(size)
+            self._budget.acquire(weight)
             body = read_part(stream, size, self._new_body(size))
         body.close()
 
-    def _weight(self, size: int, budget: Budget) -> int:
-        """Return what a part takes of memory. One in a temporary file counts as the largest that is in memory."""
-        return min(size, budget.limit_bytes // 2)
+    def _weight(self, size: int) -> int:
+        """Return what a part takes of memory: its share at least, and in a temporary file as the largest that is in memory."""
+        return min(max(size, self._least_weight), self._budget.limit_bytes // 2)
 
     def _new_body(self, size: int) -> PartBody:
-        return FileBody(self._where) if size > self._plan.largest_in_memory else MemoryBody()
+        return FileBody(self._where) if size > self._plan.largest_in_memory else self._rooms.take(size)
 
     def _refuse_more(self, stream: ByteReader) -> None:
         if stream.read(1):
@@ -143,7 +149,7 @@ class MultipartUpload:
                 hint="split it, or give larger parts (part_size)",
             )
 
-    def _send_part(self, number: int, weight: int, budget: Budget) -> None:
+    def _send_part(self, number: int, weight: int) -> None:
         body = self._bodies[number]
         try:
             part = {"UploadId": self._id, "PartNumber": number, "ContentLength": body.size, "Body": body}
@@ -153,8 +159,8 @@ class MultipartUpload:
             self._has_unanswered_parts = True
             raise
         finally:
-            self._bodies.pop(number).close()
-            budget.release(weight)
+            self._rooms.give_back(self._bodies.pop(number))
+            self._budget.release(weight)
 
     def _note_failure(self, _error: SinkError) -> None:
         self._has_unanswered_parts = True  # also when trying again goes well: the store may be at the first try still

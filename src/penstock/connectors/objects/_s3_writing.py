@@ -123,7 +123,12 @@ class _OpenS3:
         """Store an object in parts: ``first``, then what ``stream`` has."""
         writing = self._writing
         upload = MultipartUpload(
-            self._client, writing.address, writing.attributes, plan=writing.plan, where=writing.where
+            self._client,
+            writing.address,
+            writing.attributes,
+            plan=writing.plan,
+            concurrency=writing.concurrency,
+            where=writing.where,
         )
         with upload:
             upload.begin()
