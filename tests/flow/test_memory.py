@@ -30,8 +30,8 @@ def test_the_shares_fit_into_the_number(max_memory: int, concurrency: int | None
 
 
 def test_the_default_is_four_parts_at_once() -> None:
-    """128 MiB are batches of 4 MiB, pipes of 2 and four uploads of 16."""
-    assert split_memory(128 * MIB) == MemorySplit(128 * MIB, 4 * MIB, 2 * MIB, 16 * MIB, 4)
+    """128 MiB are batches of 4 MiB, pipes of a half and four uploads of 16."""
+    assert split_memory(128 * MIB) == MemorySplit(128 * MIB, 4 * MIB, MIB // 2, 16 * MIB, 4)
 
 
 def test_a_part_size_decides_how_many_go_at_once() -> None:

@@ -30,7 +30,7 @@ _SMALLEST_PART = 5 * _MIB
 _LARGEST_DEFAULT_PART = 32 * _MIB  # larger ones only delay the first byte and cost more when sent again
 _DEFAULT_CONCURRENCY = 4
 _LARGEST_BATCH = 8 * _MIB  # more is no faster: measured, encoders level off near 4 MiB
-_LARGEST_PIPE = 2 * _MIB  # more only takes longer to be as full as it gets
+_LARGEST_PIPE = _MIB // 2  # more is no faster, and only takes longer to be as full as it gets
 
 
 @dataclass(frozen=True)
