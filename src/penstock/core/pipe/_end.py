@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from penstock.core._handled import mark_handled, newly_in_flight
 from penstock.core.pipe._orders import PipeStatistics
-from penstock.core.pipe._state import CLOSED, PipeState
+from penstock.core.pipe._outcomes import CLOSED
+from penstock.core.pipe._state import PipeState
 from penstock.errors import BrokenError, ClosedError
 
 __all__ = ["PipeEnd"]

@@ -14,8 +14,8 @@ from typing import Generic, TypeVar
 from penstock.core._threads import OwnedThread
 from penstock.core.cancel import CancelScope, check_cancelled
 from penstock.core.pipe._make import pipe
+from penstock.core.pipe._outcomes import CLOSED
 from penstock.core.pipe._reader import PipeReader
-from penstock.core.pipe._state import CLOSED
 from penstock.core.pipe._writer import PipeWriter
 from penstock.errors import BrokenError, Cancelled
 

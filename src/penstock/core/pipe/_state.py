@@ -20,7 +20,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from penstock.core.pipe._orders import PipeStatistics, ReadOrder, WriteOffer
-from penstock.errors import BrokenError, ClosedError, ForkedError, PipeAbandoned
+from penstock.core.pipe._outcomes import CLOSED, HELD, End, as_seen_by_owner, as_seen_by_peer
+from penstock.errors import ForkedError, PipeAbandoned
 
 if TYPE_CHECKING:
     import weakref
@@ -29,20 +30,12 @@ if TYPE_CHECKING:
     from penstock.core._origin import Origin
     from penstock.core._parking import Waiter
 
-__all__ = ["CLOSED", "PipeState"]
+__all__ = ["PipeState"]
 
 Chunk = bytes | bytearray | memoryview
 
 _SMALL_BYTES = 512  # below this a copy is cheaper than an object of its own in the queue
 _TAIL_BYTES = 65536  # how large the shared object for small writes may grow
-
-
-class _End(Exception):
-    """Marks an end that was closed, as opposed to aborted with an exception."""
-
-
-CLOSED = _End()
-HELD = _End()  # closed, but the end of the data is not to be seen yet: see PipeState.end_held
 
 
 class PipeState:
@@ -102,7 +95,7 @@ class PipeState:
         return 0 if self.read_outcome is not None or self._aborted() else self.offered - self.taken
 
     def _aborted(self) -> bool:
-        return self.write_outcome is not None and not isinstance(self.write_outcome, _End)
+        return self.write_outcome is not None and not isinstance(self.write_outcome, End)
 
     def label(self) -> str:
         """Name the pipe in messages."""
@@ -113,9 +106,9 @@ class PipeState:
     def raise_if_unwritable(self) -> None:
         """Raise what a write has to raise now, if anything: own close first, then the reader's error."""
         if self.write_outcome is not None:
-            raise _as_seen_by_owner(self.write_outcome, f"write to closed {self.label()}")
+            raise as_seen_by_owner(self.write_outcome, f"write to closed {self.label()}")
         if self.read_outcome is not None:
-            raise _as_seen_by_peer(self.read_outcome, f"the read end of {self.label()} is closed")
+            raise as_seen_by_peer(self.read_outcome, f"the read end of {self.label()} is closed")
 
     def offer(self, data: bytes | memoryview, size: int) -> bool:
         """Put ``data`` in. False: the caller must wait with an offer made by ``enqueue``."""
@@ -211,10 +204,10 @@ class PipeState:
     def raise_if_unreadable(self) -> None:
         """Raise what a read has to raise now, if anything: own close first, then the writer's error."""
         if self.read_outcome is not None:
-            raise _as_seen_by_owner(self.read_outcome, f"read from closed {self.label()}")
-        if self.write_outcome is not None and not isinstance(self.write_outcome, _End):
+            raise as_seen_by_owner(self.read_outcome, f"read from closed {self.label()}")
+        if self.write_outcome is not None and not isinstance(self.write_outcome, End):
             self.reader_was_told = True
-            raise _as_seen_by_peer(self.write_outcome, f"the write end of {self.label()} was aborted")
+            raise as_seen_by_peer(self.write_outcome, f"the write end of {self.label()} was aborted")
 
     def take(self, limit: float, *, once: bool) -> list[bytes]:
         """Take up to ``limit`` waiting bytes.
@@ -396,22 +389,3 @@ class PipeState:
             write_closed=self.write_outcome is not None,
             read_closed=self.read_outcome is not None,
         )
-
-
-def _as_seen_by_owner(outcome: BaseException, message: str) -> BaseException:
-    return outcome if isinstance(outcome, ForkedError) else ClosedError(message)
-
-
-def _as_seen_by_peer(outcome: BaseException, message: str) -> BaseException:
-    """Turn how one side ended into what the other side raises.
-
-    An exception given to ``abort`` arrives as the same object. What ends a thread or task (a cancellation, Ctrl-C)
-    must end only its own, so it arrives as the cause of an ordinary error.
-    """
-    if outcome is CLOSED:
-        return BrokenError(message)
-    if isinstance(outcome, Exception):
-        return outcome
-    broken = BrokenError(message)
-    broken.__cause__ = outcome
-    return broken

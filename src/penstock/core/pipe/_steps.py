@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from penstock.core.pipe._orders import ReadOrder, WriteOffer
-from penstock.core.pipe._state import CLOSED, PipeState
+from penstock.core.pipe._outcomes import CLOSED
+from penstock.core.pipe._state import PipeState
 from penstock.errors import Cancelled
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from penstock.core.cancel import _current
 from penstock.core.pipe._deadlock import PATIENCE_SECONDS, raise_if_alone, reject_reentry
 from penstock.core.pipe._end import PipeEnd
 from penstock.core.pipe._orders import WriteOffer
-from penstock.core.pipe._state import CLOSED
+from penstock.core.pipe._outcomes import CLOSED
 from penstock.core.pipe._steps import begin_write, look_at_write, withdraw_write
 from penstock.errors import ClosedError
 

@@ -113,7 +113,7 @@ class PipeStraggler(_EndsStraggler):
 
     def open_ends(self) -> dict[str, list[Any]]:
         """Return its ends that are open; none once it has been aborted."""
-        from penstock.core.pipe._state import CLOSED, HELD
+        from penstock.core.pipe._outcomes import CLOSED, HELD
 
         state = self.thing
         if any(outcome not in (None, CLOSED, HELD) for outcome in (state.write_outcome, state.read_outcome)):
