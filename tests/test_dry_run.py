@@ -62,7 +62,7 @@ def test_a_preview_tells_what_the_source_tells() -> None:
     assert facts["consistency"] == TOLD.consistency
     assert facts["estimate"] == "about 1,234,567 rows (300.0 MiB at the source)"
     assert (
-        facts["buffers"] == "source to encoder: batches of 4.0 MiB, one at a time; encoder to sink: a pipe of 512.0 KiB"
+        facts["buffers"] == "source to encoder: batches of 4.0 MiB, two may wait; encoder to sink: a pipe of 512.0 KiB"
     )
     assert facts["memory"].startswith("128.0 MiB in flight")
     assert facts["table"].splitlines() == [

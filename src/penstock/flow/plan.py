@@ -101,7 +101,7 @@ class Plan:
         )
         between = [pipe] * (len(self.stages) - 1)
         if not self.passes_through:
-            between[0] = f"{batch}, one at a time"
+            between[0] = f"{batch}, two may wait"
         return "; ".join(
             f"{before} to {after}: {how}"
             for before, after, how in zip(self.stages, self.stages[1:], between, strict=False)
