@@ -89,6 +89,15 @@ def test_map_of_nothing_keeps_the_columns(tmp_path: Path) -> None:
     assert (tmp_path / "none.csv").read_text() == "a\n"
 
 
+def test_views_that_map_batches_makes_become_columns_with_offsets() -> None:
+    """As those of a data frame that is read do: what comes after can tell how large a batch is."""
+    flow = penstock.read(pa.table({"a": ["text"]})).map_batches(
+        lambda _: pa.table({"a": pa.array(["x"], pa.string_view())})
+    )
+    [batch] = flow
+    assert (batch.schema.field("a").type, batch.to_pylist()) == (pa.string(), [{"a": "x"}])
+
+
 def test_map_batches_is_arrow_in_and_arrow_out(tmp_path: Path) -> None:
     """A batch, a table, or what gives Arrow data; of no batch the columns are found all the same."""
     flow = penstock.read(pa.table({"a": list(range(100)), "b": ["x"] * 100}))

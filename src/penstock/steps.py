@@ -21,6 +21,7 @@ from penstock.errors import BudgetExceeded, ConfigurationError
 from penstock.flow.contracts import BatchStream, Closable, Describable, Source
 from penstock.flow.description import Description
 from penstock.flow.units import format_bytes, format_count
+from penstock.flow.views import without_views
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -152,7 +153,8 @@ class MapBatches:
             result = arrow.Table.from_batches([result])
         if isinstance(result, arrow.Table) or hasattr(result, "__arrow_c_stream__"):
             table: pa.Table = arrow.table(result)
-            return table
+            plain = without_views(table.schema)
+            return table if plain == table.schema else table.cast(plain)
         raise ConfigurationError(
             f"{self} returned an object of type {type(result).__name__}; return a pyarrow RecordBatch or Table, or a data frame"
         )

@@ -557,3 +557,15 @@ def test_names_for_messages() -> None:
     assert name_of(Loop().run()) == "generator run"
     assert name_of([]) == "list"
     assert name_of(TABLE) == "pyarrow Table"
+
+
+def test_views_of_a_data_frame_are_cut_by_what_they_hold() -> None:
+    """Slices of views count all that they share: batches are bounded nevertheless, not rows one by one."""
+    texts = [f"{number}: a string that is longer than twelve bytes" for number in range(50_000)]
+    table = pa.table({"a": pa.array(texts, pa.string_view())})
+    with source(table, batch_bytes=256 << 10).open_batches() as stream:
+        assert stream.schema.field("a").type == pa.string()
+        batches = list(stream)
+    assert max(batch.nbytes for batch in batches) <= 256 << 10
+    assert len(batches) < 60
+    assert [row["a"] for batch in batches for row in batch.to_pylist()] == texts

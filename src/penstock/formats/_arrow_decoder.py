@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.errors import BudgetExceeded, SourceError
 from penstock.flow.units import format_bytes
+from penstock.flow.views import without_views, without_views_in
 from penstock.formats._arrow import pyarrow
 from penstock.formats._lent import LentStream
 from penstock.formats._schemas import check_schema
@@ -44,7 +45,7 @@ class ArrowDecoder:
         self._batch_bytes = batch_bytes
         with self._reading():
             self._reader: Any = pyarrow().ipc.open_stream(pyarrow().PythonFile(self._bytes, "r"))
-        self.schema: pa.Schema = self._reader.schema
+        self.schema: pa.Schema = without_views(self._reader.schema)
         check_schema(self.schema, schema)
 
     def __enter__(self) -> ArrowDecoder:
@@ -55,7 +56,9 @@ class ArrowDecoder:
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         while (batch := self._next()) is not None:
-            yield from pieces(batch, self._batch_bytes)
+            for plain in without_views_in(batch, self.schema, self._batch_bytes):
+                yield from pieces(plain, self._batch_bytes)
+                del plain
             del batch  # or it would be here still while the next one is read
         self._check_end()
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import SourceError
+from penstock.flow.views import without_views, without_views_in
 from penstock.formats._arrow import pyarrow, pyarrow_parquet
 from penstock.formats._lent import LentStream
 from penstock.formats._schemas import check_schema
@@ -53,7 +54,8 @@ class ParquetDecoder:
         self.schema = (
             whole if self._columns is None else pyarrow().schema([whole.field(name) for name in self._columns])
         )
-        self.schema = self.schema.remove_metadata()
+        self._read_schema: pa.Schema = self.schema.remove_metadata()
+        self.schema = without_views(self._read_schema)
         check_schema(self.schema, schema)
 
     def __enter__(self) -> ParquetDecoder:
@@ -67,7 +69,9 @@ class ParquetDecoder:
         for index in range(self._file.metadata.num_row_groups):
             for batch in self._batches(index, self._rows_at_once(index)):
                 seen += batch.num_rows
-                yield from pieces(self._as_declared(batch), self._batch_bytes)
+                for plain in without_views_in(self._as_declared(batch), self.schema, self._batch_bytes):
+                    yield from pieces(plain, self._batch_bytes)
+                    del plain
                 del batch  # or it would be here still while the next one is read
         if seen != self.total_rows:
             raise SourceError(f"the Parquet file has {seen} rows where it promises {self.total_rows}")
@@ -96,7 +100,7 @@ class ParquetDecoder:
     def _as_declared(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the columns in the order of the schema, and without what pandas has noted on them."""
         columns = batch.columns if self._columns is None else [batch.column(name) for name in self._columns]
-        declared: pa.RecordBatch = pyarrow().RecordBatch.from_arrays(columns, schema=self.schema)
+        declared: pa.RecordBatch = pyarrow().RecordBatch.from_arrays(columns, schema=self._read_schema)
         return declared
 
     @contextmanager

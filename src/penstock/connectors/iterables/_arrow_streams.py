@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from penstock._extras import need
 from penstock.connectors._batches import Batches
 from penstock.errors import SourceError
+from penstock.flow.views import without_views, without_views_in
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,7 +33,7 @@ def known_schema(value: Any) -> pa.Schema | None:
     told: pa.Schema | None = getattr(value, "schema", None)
     if not isinstance(told, arrow.Schema):
         told = arrow.schema(value) if hasattr(value, "__arrow_c_schema__") else None
-    return told
+    return None if told is None else without_views(told)
 
 
 def known_rows(value: Any) -> int | None:
@@ -50,15 +51,15 @@ def opened_arrow(value: Any, batch_bytes: int, where: str) -> Iterator[BatchStre
     """
     arrow = _pyarrow()
     if isinstance(value, arrow.Table):
-        yield Batches(value.schema, sliced(value.to_batches(), batch_bytes))
+        yield _sliced_stream(value.schema, value.to_batches(), batch_bytes)
     elif isinstance(value, arrow.RecordBatch) or not hasattr(value, "__arrow_c_stream__"):
         batch = arrow.record_batch(value)
-        yield Batches(batch.schema, sliced([batch], batch_bytes))
+        yield _sliced_stream(batch.schema, [batch], batch_bytes)
     else:
         with _translating(where):
             reader = value if isinstance(value, arrow.RecordBatchReader) else arrow.RecordBatchReader.from_stream(value)
         with reader:
-            yield Batches(reader.schema, sliced(_read(reader, where), batch_bytes))
+            yield _sliced_stream(reader.schema, _read(reader, where), batch_bytes)
 
 
 def _read(reader: pa.RecordBatchReader, where: str) -> Iterator[pa.RecordBatch]:
@@ -91,7 +92,7 @@ def batches_of_items(first: Any, rest: Iterator[Any], batch_bytes: int, where: s
                 )
             yield from table.to_batches()
 
-    return Batches(schema, sliced(batches(), batch_bytes))
+    return _sliced_stream(schema, batches(), batch_bytes)
 
 
 def _difference(found: pa.Schema, expected: pa.Schema) -> str:
@@ -99,6 +100,12 @@ def _difference(found: pa.Schema, expected: pa.Schema) -> str:
         return f"{', '.join(found.names)} instead of {', '.join(expected.names)}"
     name, one, other = next((a.name, a.type, b.type) for a, b in zip(found, expected, strict=True) if a.type != b.type)
     return f"{name!r} is {one} instead of {other}"
+
+
+def _sliced_stream(schema: pa.Schema, batches: Iterable[pa.RecordBatch], batch_bytes: int) -> BatchStream:
+    plain = without_views(schema)
+    copied = (piece for batch in batches for piece in without_views_in(batch, plain, batch_bytes))
+    return Batches(plain, sliced(copied, batch_bytes))
 
 
 def sliced(batches: Any, batch_bytes: int) -> Iterator[pa.RecordBatch]:
