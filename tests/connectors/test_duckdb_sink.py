@@ -426,3 +426,22 @@ def test_a_disk_that_takes_no_more_leaves_everything_as_it_was(uri: str, is_ther
     assert caught.value.where == f"{uri} t"
     assert folder(uri) == (["data.db"] if is_there else [])
     assert not is_there or run(uri, "SELECT table_name FROM duckdb_tables()") == [("old",)]
+
+
+def test_what_has_been_loaded_is_let_go_of(uri: str) -> None:
+    """DuckDB keeps no batch until the transaction ends: at the last there is no more Arrow data than at the second."""
+    held: list[int] = []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for start in range(0, 200_000, 10_000):
+            held.append(pa.total_allocated_bytes())
+            yield pa.RecordBatch.from_pydict(
+                {"a": pa.array([f"{number:030}" for number in range(start, start + 10_000)])}
+            )
+
+    sink = table_sink(uri)
+    assert sink.check()
+    schema = pa.schema([("a", pa.string())])
+    assert sink.load(Batches(schema, batches())).details["rows"] == 200_000
+    one = pa.RecordBatch.from_pydict({"a": ["0" * 30] * 10_000}).nbytes
+    assert max(held[2:]) - held[1] < 2 * one

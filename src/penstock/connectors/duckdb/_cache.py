@@ -1,6 +1,6 @@
-"""Keep DuckDB from holding on to all that it has read.
+"""Keep DuckDB from holding on to all that it has read or written.
 
-It caches every block of the database file until ``memory_limit`` is full, although a copy reads each once: the larger the
+It caches every block of the database file until ``memory_limit`` is full, although a copy needs each once: the larger the
 table, the more memory, up to the limit. It has no setting against that, but whoever lowers the limit makes it let go.
 """
 
@@ -19,7 +19,7 @@ _ROOM = 4  # how many batches of each thread must fit into what is kept; a scan 
 
 @final
 class BlockCache:
-    """What DuckDB has cached while one table is read from beginning to end.
+    """What DuckDB has cached while one table is read or written from beginning to end.
 
     Not for queries: those may need all their memory at the very moment the limit is low.
     """
@@ -30,8 +30,8 @@ class BlockCache:
         self._since_trimmed = 0
         self._widest_batch = 0
 
-    def has_read(self, batch_bytes: int) -> None:
-        """Count a batch as DuckDB gave it; every now and then, have the cache emptied. Wide rows keep what they need."""
+    def has_moved(self, batch_bytes: int) -> None:
+        """Count a batch that DuckDB gave or took; every now and then, have the cache emptied. Wide rows keep what they need."""
         self._since_trimmed += batch_bytes
         self._widest_batch = max(self._widest_batch, batch_bytes)
         if self._since_trimmed < _EVERY_BYTES:

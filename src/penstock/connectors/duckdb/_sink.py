@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
+from penstock._extras import need
 from penstock.connectors._new_database import check_folder, new_database
 from penstock.connectors._requests import DEFAULT_BATCH_BYTES, SinkRequest
 from penstock.connectors._sql import quoted, quoted_path
 from penstock.connectors._table_columns import refuse_repeated
+from penstock.connectors.duckdb._cache import BlockCache
 from penstock.connectors.duckdb._connection import Database, duckdb_module, settings_of
 from penstock.connectors.duckdb._load import column_types, fits, loadable
 from penstock.core.cancel import check_cancelled
@@ -115,19 +119,20 @@ class DuckdbSink:
 
     def _insert_all(self, database: Database, batches: BatchStream) -> tuple[int, int]:
         statement = self._prepared(database, batches.schema)
+        empty = need("pyarrow", extra="arrow", why="load tables").RecordBatch.from_pylist([], schema=batches.schema)
+        current = _Current(loadable(empty, self.display_name))
+        cache = BlockCache(database, self._settings)
         rows = taken_bytes = 0
+        with database.calling() as connection:
+            connection.register(_BATCH, current)
         for batch in batches:
             if batch.num_rows:
-                self._insert(database, statement, loadable(batch, self.display_name))
+                with current.being(loadable(batch, self.display_name)):
+                    database.run(statement)
             rows += batch.num_rows
             taken_bytes += batch.nbytes
+            cache.has_moved(batch.nbytes)
         return rows, taken_bytes
-
-    def _insert(self, database: Database, statement: str, batch: pa.RecordBatch) -> None:
-        with database.calling() as connection:
-            connection.register(_BATCH, batch)
-            connection.execute(statement).complete()
-            connection.unregister(_BATCH)  # the batch goes now; after an error it goes with the connection
 
     def _prepared(self, database: Database, schema: pa.Schema) -> str:
         """Make the table what it has to be, and return the statement that loads a batch into it."""
@@ -174,3 +179,29 @@ class DuckdbSink:
     def _already_exists(self) -> AlreadyExists:
         hint = "if_exists may be overwrite, append or skip"
         return AlreadyExists("the table exists already", where=self.display_name, hint=hint)
+
+
+@final
+class _Current:
+    """Whatever batch it is, for DuckDB: registered once.
+
+    What is registered is a view. DuckDB keeps one that is dropped until the transaction ends, and with it all that it shows.
+    """
+
+    def __init__(self, empty: pa.RecordBatch) -> None:
+        self._batch = self._empty = empty
+
+    @contextmanager
+    def being(self, batch: pa.RecordBatch) -> Iterator[None]:
+        """Be this batch while the block runs, and empty afterwards."""
+        self._batch = batch
+        try:
+            yield
+        finally:
+            self._batch = self._empty
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        arrow = need("pyarrow", extra="arrow", why="load tables")
+        reader = arrow.RecordBatchReader.from_batches(self._batch.schema, [self._batch])
+        stream: object = reader.__arrow_c_stream__(requested_schema)
+        return stream
