@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -10,10 +11,13 @@ from time import monotonic, sleep
 from typing import Any
 
 import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from bench.tables import commands
 from bench.tables.__main__ import shown
+from bench.tables.ends import Ground
 from bench.tables.jobs import Command, Job, NotRunError
 from bench.tables.measure import measured
 from bench.tables.movers import MOVERS, Mover
@@ -22,6 +26,7 @@ from bench.tables.plans import FORMATS, PLANS, SOURCES, asked_for
 from bench.tables.report import bars, memory_table, tables
 from bench.tables.runs import Contender, NotRun, contenders, in_turns
 from bench.tables.systems import Place
+from bench.tables.ways import WAYS, Way, table, way_of
 
 URIS = {
     "postgres": "postgresql://user:word@127.0.0.1:1/base",
@@ -188,7 +193,10 @@ def test_the_page_has_a_place_for_everything_and_filling_it_twice_changes_nothin
     facts: dict[str, object] = {"packages": {}}
     facts |= dict.fromkeys(("date", "python", "cpus", "processor", "platform", "load_average", "go"))
     page = PAGE.read_text("utf-8")
-    for place, (text, _part) in shown(dict.fromkeys(("file", "s3", "memory", "memory-s3"), part)).items():
+    texts = {
+        name: text for name, (text, _) in shown(dict.fromkeys(("file", "s3", "memory", "memory-s3"), part)).items()
+    }
+    for place, text in {**texts, "tables-ways": table([Way("a", "b", (1, 1), 1.0)], 10)}.items():
         once = fill(page, place, text, "python -m bench.tables", facts, "of 1 run")
         assert text in once
         assert fill(once, place, text, "python -m bench.tables", facts, "of 1 run") == once
@@ -200,3 +208,41 @@ def test_plans_are_whole_and_flags_change_them() -> None:
     plan, options = asked_for(["--plan", "quick", "--source", "duckdb", "--rows", "7", "--only", "Penstock"])
     assert (plan.sources, plan.rows["fast"], options.update_page) == (("duckdb",), 7, False)
     assert [mover.name for mover in MOVERS if plan.takes_part(mover)] == ["penstock"]
+
+
+def few_rows(folder: Path) -> None:
+    """The table that is there already is not generated."""
+    for rows in (10, 100):
+        pq.write_table(pa.table({"a": list(range(rows))}), folder / f"lineitem-{rows}.parquet")
+
+
+@pytest.mark.parametrize("way", ["file.parquet sqlite", "file.csv http.ndjson", "http.csv stdout.csv"])
+def test_a_way_is_measured_at_both_sizes_and_its_rows_are_counted(way: str, tmp_path: Path) -> None:
+    """Both have a peak, neither has failed, and nothing is left of what arrived."""
+    few_rows(tmp_path)
+    with ExitStack() as stack:
+        ground = Ground(tmp_path, stack, tmp_path)
+        vars(ground)["environment"] = {}  # no store is needed
+        measured = way_of(ground, way, rows=10, rounds=1)
+    assert measured.failed == ""
+    assert min(measured.peaks) > 10 << 20
+
+
+def test_rows_that_did_not_arrive_are_a_failure(tmp_path: Path) -> None:
+    """Nobody is told a peak of a copy that was not whole."""
+    few_rows(tmp_path)
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "lineitem-100.parquet")
+    with ExitStack() as stack:
+        ground = Ground(tmp_path, stack, tmp_path)
+        vars(ground)["environment"] = {}
+        measured = way_of(ground, "file.parquet file.csv", rows=10, rounds=1)
+    assert measured.failed == "1 rows of 100 arrived"
+    assert "failed: 1 rows of 100 arrived" in table([measured], 10)
+
+
+def test_a_way_beyond_the_bar_is_a_miss() -> None:
+    """1.05x is kept, more is not."""
+    text = table([Way("A", "B", (100, 105), 2.0), Way("C", "D", (100, 106), 2.0)], 1_000_000).splitlines()
+    assert "| 1.05x | ok | 5,000,000 |" in text[2]
+    assert "| 1.06x | **missed** | 5,000,000 |" in text[3]
+    assert all(len(name.split()) == 2 for name in WAYS)

@@ -14,7 +14,19 @@ from urllib.parse import urlsplit
 from tests.servers import Unavailable
 from tests.servers.s3 import S3Server, run_s3
 
-__all__ = ["PEERS", "TABLE", "Place", "Table", "lineitem", "loaded", "object_store", "repeated", "started"]
+__all__ = [
+    "PEERS",
+    "TABLE",
+    "Place",
+    "Table",
+    "connected",
+    "lineitem",
+    "loaded",
+    "object_store",
+    "repeated",
+    "settle",
+    "started",
+]
 
 PEERS = Path(".venvs/peers/bin")
 TABLE = "lineitem"
@@ -104,14 +116,15 @@ def settle(place: Place) -> None:
 
 def _execute(place: Place, statements: list[str]) -> list[tuple[Any, ...]]:
     """Execute each in a transaction of its own; return the rows of the last, if it has some."""
-    with closing(_connected(place)) as connection:
+    with closing(connected(place)) as connection:
         cursor = connection.cursor()
         for statement in statements:
             cursor.execute(statement)
         return list(cursor.fetchall()) if cursor.description else []
 
 
-def _connected(place: Place) -> Any:
+def connected(place: Place) -> Any:
+    """Return a connection to it, which commits each statement."""
     if place.kind == "postgres":
         import psycopg
 
