@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from penstock.formats._arrow import ArrowType, Column, pyarrow
+from penstock.formats._arrow import ArrowType, Column, pyarrow, pyarrow_compute
 
-__all__ = ["decoded", "decoded_type", "entries", "parts", "type_parts"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["decoded", "decoded_bytes", "decoded_type", "entries", "parts", "type_parts"]
 
 
 def type_parts(kind: ArrowType) -> Iterator[ArrowType]:
@@ -44,6 +48,32 @@ def decoded_type(kind: ArrowType) -> ArrowType:
     arrow = pyarrow()
     offsets = {arrow.string_view(): arrow.large_string(), arrow.binary_view(): arrow.large_binary()}
     return offsets.get(kind.value_type, kind.value_type)
+
+
+def decoded_bytes(batch: pa.RecordBatch) -> int:
+    """Return about how many bytes there are in a batch without dictionaries and run lengths: a long text may be there often."""
+    return sum(map(_decoded_bytes, batch.columns))
+
+
+def _decoded_bytes(column: Column) -> int:
+    types, kind = pyarrow().types, column.type
+    if types.is_dictionary(kind):
+        values = _values(column)
+        if not _has_lengths(values.type):
+            return int(len(column) * values.nbytes // max(1, len(values)))
+        lengths = pyarrow_compute().binary_length(values).take(column.indices)
+        return int(pyarrow_compute().sum(lengths).as_py() or 0)
+    if types.is_run_end_encoded(kind):
+        return int(len(column) * column.values.nbytes // max(1, len(column.values)))
+    size: int = column.nbytes
+    return size
+
+
+def _has_lengths(kind: ArrowType) -> bool:
+    types = pyarrow().types
+    return bool(
+        types.is_string(kind) or types.is_large_string(kind) or types.is_binary(kind) or types.is_large_binary(kind)
+    )
 
 
 def entries(maps: Column) -> Column:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import SourceError
+from penstock.flow.sizes import own_bytes
 from penstock.flow.views import without_views, without_views_in
 from penstock.formats._arrow import pyarrow, pyarrow_parquet
 from penstock.formats._lent import LentStream
@@ -85,7 +86,7 @@ class ParquetDecoder:
         probe = next(self._batches(index, probed_rows), None)
         if probe is None or not probe.num_rows:
             return probed_rows
-        return max(1, min(_MOST_ROWS, self._batch_bytes * probe.num_rows // max(1, probe.nbytes)))
+        return max(1, min(_MOST_ROWS, self._batch_bytes * probe.num_rows // max(1, own_bytes(probe))))
 
     def _batches(self, index: int, rows: int) -> Iterator[pa.RecordBatch]:
         batches = self._file.iter_batches(rows, row_groups=[index], columns=self._columns, use_threads=False)

@@ -11,11 +11,12 @@ from __future__ import annotations
 import binascii
 import secrets
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from penstock.formats import _columns
 from penstock.formats._arrow import Column, pyarrow
+from penstock.formats._nested import decoded_bytes
 from penstock.formats._refusals import is_bytes
 from penstock.formats._sizes import pieces
 
@@ -48,14 +49,25 @@ def encoded(batches: BatchStream, encoder: Callable[[pa.Schema], Encode]) -> Ite
     """
     schema, unwrapping = _columns.unwrapping(batches.schema)
     encode = encoder(schema)
-    for batch in batches:
-        plain = _columns.apply(unwrapping, batch)
-        del batch
+    for plain in _unwrapped(batches, unwrapping):
         if plain.nbytes > min(_LARGEST_BATCH_BYTES, _WIDE_BYTES * plain.num_rows):
             yield from _wide(plain, encode, encoder)
         else:
             yield plain.num_rows, encode(plain)
         del plain  # or it would be here still while the next one is waited for
+
+
+def _unwrapped(batches: BatchStream, unwrapping: Mapping[int, _columns.Converter]) -> Iterator[pa.RecordBatch]:
+    """Yield the batches without what columns are wrapped in, a slice at a time where that makes them much larger."""
+    for batch in batches:
+        size = decoded_bytes(batch) if unwrapping else 0
+        step = max(1, batch.num_rows * _LARGEST_BATCH_BYTES // max(_LARGEST_BATCH_BYTES, size))
+        for start in range(0, batch.num_rows, step) or (0,):
+            plain = _columns.apply(unwrapping, batch.slice(start, step))
+            if start + step >= batch.num_rows:
+                del batch
+            yield plain
+            del plain  # or it would be here still while the next one is waited for
 
 
 def _wide(

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from penstock.errors import ConfigurationError
+from penstock.flow.sizes import own_bytes
 from penstock.formats._arrow import pyarrow, pyarrow_parquet
 from penstock.formats._base import BaseFormat
 from penstock.formats._lent import finishing
@@ -138,17 +139,18 @@ class Parquet(BaseFormat):
 
 
 def _row_groups(batches: BatchStream, most_bytes: int) -> Iterator[list[pa.RecordBatch]]:
-    """Yield batches together as long as they are no more than ``most_bytes``, a single row excepted."""
+    """Yield batches together as long as they are no more than ``most_bytes`` without dictionaries, a single row excepted."""
     group: list[pa.RecordBatch] = []
     size = 0
     for batch in batches:
         for piece in pieces(batch, most_bytes):
-            if group and size + piece.nbytes > most_bytes:
+            piece_bytes = own_bytes(piece)
+            if group and size + piece_bytes > most_bytes:
                 yield group
                 group, size = [], 0
             if piece.num_rows:
                 group.append(piece)
-                size += piece.nbytes
+                size += piece_bytes
             del piece
         del batch
         if size >= most_bytes:  # not only when the next has come: it may be one wide row
