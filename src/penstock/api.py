@@ -98,11 +98,11 @@ def copy(
         concurrency: parts sent at once; None: up to 4.
         max_file_size: bytes of one file, as stored: the data goes into ``name.00001.csv.gz``, ``name.00002.csv.gz``, ...
             each complete in itself, and ``name.manifest.json``, written last, names them. None: one file.
-        partitions: read so many ranges of a table of PostgreSQL at once, each over a connection of its own, all of one
+        partitions: read so many ranges of a table of PostgreSQL or MySQL at once, each over a connection of its own, all of one
             snapshot, and write each to a file of its own, named and listed in a manifest as by ``max_file_size``. Fewer
             where there is not as much. ``max_memory`` is for all together, 16 MiB each at least.
-        partition_by: column of integers, dates or timestamps whose values the ranges are of, also of a view or query;
-            None: by the place of the rows on the disk.
+        partition_by: column of integers, dates or timestamps whose values the ranges are of, in PostgreSQL also of a view or
+            query; None: by the place of the rows on the disk, of MySQL by the first column of the primary key.
         engine: what runs it: ``"local"``, in threads of this process.
         bwlimit: bytes per second that the destination may take, as a number or ``"10MiB/s"``; None for no limit.
         method: HTTP method to send with; None for POST.

@@ -65,6 +65,6 @@ def check_partitioned(source: Source, options: CopyOptions, *, has_steps: bool) 
     if not isinstance(source, PartitionableSource):
         raise ConfigurationError(
             f"{source.display_name}: it can not be read in partitions, which must all be of one snapshot: only tables of "
-            "PostgreSQL can, and with partition_by views and queries of it"
+            "PostgreSQL and MySQL can, and with partition_by views and queries of PostgreSQL"
         )
     source.partitioned(options.partitions, options.partition_by)  # what there is against it; touches nothing

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.cli.conftest import Penstock, finish
+from tests.connectors.mysql_partitions import SLOW, make_numbered
+from tests.connectors.mysql_parts import nobody_left, running
 from tests.servers.s3 import S3Server
 
 if TYPE_CHECKING:
+    from tests.servers.mariadb import MariaDbDatabase
     from tests.servers.postgres import PostgresDatabase, PostgresServer
 
 #: The last row of the last range comes never.
@@ -149,3 +153,43 @@ def test_what_makes_no_sense_is_a_usage_error(
     assert result.code == 2
     assert complaint in result.line
     assert penstock.files() == set()
+
+
+# --- MySQL and MariaDB --------------------------------------------------------------------------------------------------
+
+
+def test_files_of_mysql(penstock: Penstock, mariadb: MariaDbDatabase) -> None:
+    """As of PostgreSQL; the plan says by what column, and how all are of one state."""
+    make_numbered(mariadb, name="orders")
+    copy = [mariadb.uri, "orders.parquet", "-t", "orders", "--partitions", "2"]
+    plan = penstock("plan", *copy).stdout
+    assert b"partitions:  2, a file each, and a manifest: id < 501 or NULL; id >= 501\n" in plan
+    assert b"consistency: one state, for which the table is locked against writes while every partition's" in plan
+    result = penstock("cp", *copy)
+    assert (result.code, result.line.startswith("penstock: 1,000 rows, ")) == (0, True), result.stderr
+    assert penstock.files() == {"orders.manifest.json", "orders.00001.parquet", "orders.00002.parquet"}
+    result = penstock("cp", mariadb.uri, "x.csv", "-t", "orders", "--partitions", "2", "--partition-by", "word")
+    assert (result.code, "'word' is varchar(40)" in result.line) == (2, True)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("when", ["locking", "reading"])
+def test_a_signal_leaves_nothing_at_mysql(
+    penstock: Penstock, mariadb: MariaDbDatabase, when: str, number: signal.Signals, code: int
+) -> None:
+    """Neither while it waits for the lock, nor while it reads: no session, so no lock, and no file."""
+    make_numbered(mariadb, name="orders")
+    flags = ["-t", "orders", "--partitions", "2", *(["--where", SLOW] if when == "reading" else [])]
+    with closing(mariadb.connect()) as writer, writer.cursor() as cursor:
+        if when == "locking":
+            writer.begin()
+            cursor.execute("UPDATE orders SET word = 'unsure' WHERE id = 1")
+        process = penstock.start("cp", mariadb.uri, "orders.csv", *flags)
+        expected = ["LOCK TABLES"] if when == "locking" else ["SELECT * FROM `orders`"] * 2
+        penstock.wait_until(lambda: [text[: len(expected[0])] for text in running(mariadb)] == expected)
+        process.send_signal(number)
+        result = finish(process)
+    assert result.code == code
+    assert penstock.files() == set()
+    nobody_left(mariadb)
+    mariadb.execute("UPDATE orders SET word = 'new'")

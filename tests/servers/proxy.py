@@ -10,6 +10,7 @@ waits in one ``select`` and needs no timeouts; nothing is left when the block en
 from __future__ import annotations
 
 import contextlib
+import itertools
 import selectors
 import socket
 import struct
@@ -38,7 +39,7 @@ class Trouble:
 
 
 class Proxy:
-    """Forwards connections to a port of the loopback while its ``with`` block runs.
+    """Forwards connections to a port of the loopback while its ``with`` block runs; to one of several in turn.
 
     Attributes:
         port: to connect to.
@@ -46,10 +47,10 @@ class Proxy:
         troubled: how many connections have met their trouble.
     """
 
-    def __init__(self, target_port: int, *, up: Trouble | None = None, down: Trouble | None = None) -> None:
+    def __init__(self, *target_ports: int, up: Trouble | None = None, down: Trouble | None = None) -> None:
         self.connections = 0
         self.troubled = 0
-        self._target_port = target_port
+        self._target_ports = itertools.cycle(target_ports)
         self._up, self._down = up, down
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -82,14 +83,15 @@ class Proxy:
             while self._stopped not in [key.fileobj for key, _ in selector.select()]:
                 client = self._listener.accept()[0]
                 self.connections += 1
-                thread = threading.Thread(target=self._forward, args=(client,), name="proxied connection", daemon=True)
+                arguments = (client, next(self._target_ports))
+                thread = threading.Thread(target=self._forward, args=arguments, name="proxied connection", daemon=True)
                 self._threads.append(thread)
                 thread.start()
 
-    def _forward(self, client: socket.socket) -> None:
+    def _forward(self, client: socket.socket, port: int) -> None:
         with client, contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
             try:
-                server = stack.enter_context(socket.create_connection(("127.0.0.1", self._target_port)))
+                server = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
             except OSError:
                 return  # nobody there: the client sees its connection closed
             stack.callback(self._open.difference_update, (client, server))

@@ -230,12 +230,12 @@ def _add_partitions(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         type=_count,
         default=1,
-        help="read so many ranges of a table at once, and write each to a file of its own, with a manifest; PostgreSQL only",
+        help="read so many ranges of a table at once, and write each to a file of its own, with a manifest; PostgreSQL and MySQL only",
     )
     group.add_argument(
         "--partition-by",
         metavar="COLUMN",
-        help="of integers, dates or timestamps: divide by its values; default: by the place of the rows on the disk",
+        help="of integers, dates or timestamps: divide by its values; default: by the place of the rows on the disk (MySQL: by the primary key)",
     )
     group.add_argument(
         "--engine", metavar="NAME", default="local", help="what runs it; default: %(default)s, the only one"

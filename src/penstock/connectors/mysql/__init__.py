@@ -11,6 +11,9 @@ unbuffered, and turned into Arrow a column at a time (:mod:`penstock.connectors.
 Python one look at its length. The session's time zone is UTC; TIMESTAMP columns, and literals compared with them, are too.
 :mod:`penstock.connectors.mysql._types` has the types, :mod:`penstock.connectors.mysql._sink` the way in.
 
+In partitions each range is read over a connection of its own; :mod:`penstock.connectors.mysql._snapshot` says how they are
+of one snapshot, :mod:`penstock.connectors.mysql._ranges` which rows each has.
+
 However reading ends, nothing keeps running: leaving the block has the server kill the query, over a second connection.
 """
 
@@ -18,16 +21,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
 from penstock.connectors._batches import Batches
+from penstock.connectors._ranges import Range, narrowed
 from penstock.connectors._requests import SourceRequest
 from penstock.connectors.mysql import _errors as _mysql_errors
 from penstock.connectors.mysql._address import login_of
 from penstock.connectors.mysql._connection import Column, Connection, Prepared, connected
 from penstock.connectors.mysql._decoder import RowDecoder
 from penstock.connectors.mysql._estimates import estimated
+from penstock.connectors.mysql._ranges import check_divisible, divided
 from penstock.connectors.mysql._sink import MysqlSink, sink
+from penstock.connectors.mysql._snapshot import SNAPSHOT, begin, begin_together, prepare_session
 from penstock.connectors.mysql._sql import select
 from penstock.connectors.mysql._types import (
     LOAD_TABLE,
@@ -42,6 +49,7 @@ from penstock.connectors.mysql._wire import RowTooLong, ServerError
 from penstock.errors import BudgetExceeded, ConfigurationError, SourceError
 from penstock.flow.contracts import BatchStream
 from penstock.flow.description import ColumnType, Description
+from penstock.flow.partitions import Partition, Partitions
 from penstock.flow.suggest import did_you_mean
 from penstock.flow.units import format_bytes
 
@@ -53,13 +61,6 @@ __all__ = ["LOAD_TABLE", "TAKES_TABLES", "TYPE_TABLE", "MysqlSink", "MysqlSource
 TAKES_TABLES = True
 
 _MOST_NAMES_SHOWN = 10
-_WEEK_SECONDS = 604_800
-_SESSION = (
-    # A sink that is slow for minutes is no reason to hang up on us, which is what the server does after 60 s.
-    f"SET SESSION net_write_timeout = {_WEEK_SECONDS}, wait_timeout = {_WEEK_SECONDS}, time_zone = '+00:00'",
-    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
-    "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
-)
 # Warnings that mean that a value is not what it should be, and what to do.
 _CUT_VALUES = {
     1260: "raise group_concat_max_len, which GROUP_CONCAT cuts its results at",
@@ -83,10 +84,11 @@ class MysqlSource:
 
     byte_formats: frozenset[str] = frozenset()
 
-    def __init__(self, request: SourceRequest) -> None:
-        self.display_name = request.shown if request.table is None else f"{request.shown} {request.table}"
+    def __init__(self, request: SourceRequest, *, begun: Connection | None = None, which: str = "") -> None:
+        self.display_name = (request.shown if request.table is None else f"{request.shown} {request.table}") + which
         self.rows_read: int | None = None
         self._request = request
+        self._begun = begun  # in its transaction already; whoever opens this source closes it
         self._statement = select(request)
         self._login = login_of(request.uri, request.shown)
         self._seam = _mysql_errors.Seam(SourceError, self.display_name)
@@ -130,13 +132,49 @@ class MysqlSource:
             estimated_bytes=size,
         )
 
+    def partitioned(self, most: int, by: str | None) -> AbstractContextManager[Partitions]:
+        """Divide a table by a column, its primary key's first by default; begin a transaction for each range, of one snapshot.
+
+        Raises:
+            ConfigurationError: what is to be read can not be divided so.
+        """
+        check_divisible(self._request)
+        return self._divided(most, by)
+
+    @contextmanager
+    def _divided(self, most: int, by: str | None) -> Iterator[Partitions]:
+        with ExitStack() as begun:
+            # The leader is closed first, and with it ends its lock, whatever happens.
+            with self._opened() as (leader, prepared), self._seam.translating():
+                ranges = divided(leader, self._request, most, by, [column.name for column in prepared.columns])
+                connections = [begun.enter_context(connected(self._login)) for _ in ranges]
+                columns = begin_together(leader, connections, self._request, self._statement)
+            each = [
+                self._part(range_, f", partition {number} of {len(ranges)}", connection)
+                for number, (range_, connection) in enumerate(zip(ranges, connections, strict=True), 1)
+            ]
+            yield Partitions(arrow_schema(columns, self._request.on_type_loss), SNAPSHOT, tuple(each))
+
+    def _part(self, range_: Range, which: str, connection: Connection) -> Partition:
+        request = replace(self._request, where=narrowed(self._request.where, range_.condition))
+        return Partition(MysqlSource(request, begun=connection, which=which), range_.words)
+
     @contextmanager
     def _opened(self) -> Iterator[tuple[Connection, Prepared]]:
         with ExitStack() as stack:
             with self._seam.translating():
-                connection = stack.enter_context(connected(self._login))
-                connection.execute(*_SESSION)
+                connection = self._connection(stack)
             yield connection, self._prepared(connection)
+
+    def _connection(self, stack: ExitStack) -> Connection:
+        """Return a connection in a transaction, which ``stack`` closes."""
+        if self._begun is not None:
+            stack.callback(self._begun.close)
+            return self._begun
+        connection = stack.enter_context(connected(self._login))
+        prepare_session(connection)
+        begin(connection)
+        return connection
 
     def _prepared(self, connection: Connection) -> Prepared:
         with self._seam.translating():

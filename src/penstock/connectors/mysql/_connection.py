@@ -104,6 +104,7 @@ class Connection:
         self._login = login
         self.warnings = 0
         self._is_busy = False
+        self._is_closed = False
 
     def execute(self, *statements: str | bytes) -> Done:
         """Run statements that have no rows, one after the other; return what the last one did."""
@@ -172,7 +173,10 @@ class Connection:
             return _done(self._wire.answer())
 
     def close(self) -> None:
-        """Stop what still runs on the server, then close. Waits for the server a few seconds at most."""
+        """Stop what still runs on the server, then close. Waits for the server a few seconds at most. Idempotent."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         try:
             # Shielded: a cancel may be what brought us here, and the server is to be told all the same.
             with CancelScope(timeout=_KILL_SECONDS, shield=True), suppress(LostConnection, ServerError):

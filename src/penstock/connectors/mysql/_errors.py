@@ -9,10 +9,14 @@ from typing import Generic, TypeVar, final
 from penstock.connectors.mysql._wire import LostConnection, ServerError
 from penstock.errors import ConnectorError
 
-__all__ = ["NO_SUCH_TABLE", "TABLE_EXISTS", "Seam"]
+__all__ = ["BAD_FIELD", "DENIED", "LOCK_TIMEOUT", "NOT_LOCKED", "NO_SUCH_TABLE", "TABLE_EXISTS", "Seam"]
 
 NO_SUCH_TABLE = 1146
 TABLE_EXISTS = 1050
+BAD_FIELD = 1054
+NOT_LOCKED = 1100  # after LOCK TABLES: what is read is not one of those
+LOCK_TIMEOUT = 1205
+DENIED = frozenset({1044, 1142})  # on the database, on the table
 
 _LOGIN = "check user and password: in the address, MYSQL_PWD, or ~/.my.cnf"
 _ADDRESS = "are host and port right, and is the server running?"

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, final
 
 from penstock.connectors._batches import Batches
 from penstock.connectors._located import located
+from penstock.connectors._ranges import Range, narrowed
 from penstock.connectors._requests import SinkRequest, SourceRequest
 from penstock.connectors._sql import bare, literal, select_statement
 from penstock.connectors.postgres import _describe as _postgres_describe
@@ -32,7 +33,7 @@ from penstock.connectors.postgres._address import parsed_address
 from penstock.connectors.postgres._decode import BLOCK_PREFIX, BatchDecoder, row_bytes
 from penstock.connectors.postgres._errors import NO_SNAPSHOT, UNDEFINED_TABLE, Seam
 from penstock.connectors.postgres._libpq import Connection, ServerError, connected
-from penstock.connectors.postgres._ranges import Range, check_divisible, divided
+from penstock.connectors.postgres._ranges import check_divisible, divided
 from penstock.connectors.postgres._results import rows
 from penstock.connectors.postgres._row_stream import Chunk, RowTooLong, WideRow
 from penstock.connectors.postgres._sink import PostgresSink
@@ -187,8 +188,7 @@ class PostgresSource:
             yield Partitions(self._schema(reading), _SNAPSHOT, tuple(each))
 
     def _part(self, range_: Range, which: str, snapshot: str) -> Partition:
-        conditions = [f"(\n{each}\n)" for each in (self._request.where, range_.condition) if each]
-        request = replace(self._request, where=" AND ".join(conditions) or None)
+        request = replace(self._request, where=narrowed(self._request.where, range_.condition))
         begin = _TAKE.format(snapshot=literal(snapshot))
         return Partition(PostgresSource(request, begin=begin, which=f", partition {which}"), range_.words)
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from penstock.connectors._ranges import Range, ranges_between
 from penstock.connectors._requests import SourceRequest
 from penstock.connectors._sql import literal, quoted, quoted_path, select_statement
 from penstock.connectors.postgres._results import rows
@@ -23,7 +23,7 @@ from penstock.flow.suggest import did_you_mean
 if TYPE_CHECKING:
     from penstock.connectors.postgres._libpq import Connection
 
-__all__ = ["Range", "check_divisible", "divided"]
+__all__ = ["check_divisible", "divided"]
 
 _BY = "name a column with partition_by (--partition-by)"
 _OLDEST_VERSION = 140000  # an older server reads the whole table for each range of it
@@ -50,19 +50,6 @@ _DATE = "lo + pg_catalog.floor((hi - lo + 1)::numeric * k / {most})::int"
 _INSTANT = "lo + (hi - lo) * (k::float8 / {most})"
 _BOUNDS = {20: _NUMBER, 21: _NUMBER, 23: _NUMBER, 1082: _DATE, 1114: _INSTANT, 1184: _INSTANT}
 _WITH_INFINITY = frozenset({1082, 1114, 1184})
-
-
-@dataclass(frozen=True)
-class Range:
-    """Some of the rows.
-
-    Attributes:
-        condition: which, as SQL; ``""`` for all.
-        words: the same for people.
-    """
-
-    condition: str
-    words: str
 
 
 def check_divisible(request: SourceRequest, by: str | None) -> None:
@@ -99,26 +86,14 @@ def divided(
     """
     _check_repeatable(connection, request)
     if by is not None:
-        return list(_ranges(quoted(by), by, _column_bounds(connection, request, most, by, names), takes_null=True))
+        return list(
+            ranges_between(quoted(by), by, _column_bounds(connection, request, most, by, names), takes_null=True)
+        )
     bounds = [
         (literal(f"({block},0)") + "::tid", f"({block},0)")
         for block in _block_bounds(_blocks(connection, request), most)
     ]
-    return list(_ranges("ctid", "ctid", bounds, takes_null=False))
-
-
-def _ranges(column: str, name: str, bounds: Sequence[tuple[str, str]], *, takes_null: bool) -> Iterator[Range]:
-    """Yield the ranges between ``bounds``, each as SQL and in words."""
-    if not bounds:
-        yield Range("", "all rows")
-        return
-    null, or_null = (f" OR {column} IS NULL", " or NULL") if takes_null else ("", "")
-    first, first_words = bounds[0]
-    yield Range(f"{column} < {first}{null}", f"{name} < {first_words}{or_null}")
-    for (lower, lower_words), (upper, upper_words) in pairwise(bounds):
-        yield Range(f"{column} >= {lower} AND {column} < {upper}", f"{lower_words} <= {name} < {upper_words}")
-    last, last_words = bounds[-1]
-    yield Range(f"{column} >= {last}", f"{name} >= {last_words}")
+    return list(ranges_between("ctid", "ctid", bounds, takes_null=False))
 
 
 def _check_repeatable(connection: Connection, request: SourceRequest) -> None:
