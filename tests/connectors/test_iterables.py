@@ -569,3 +569,18 @@ def test_views_of_a_data_frame_are_cut_by_what_they_hold() -> None:
     assert max(batch.nbytes for batch in batches) <= 256 << 10
     assert len(batches) < 60
     assert [row["a"] for batch in batches for row in batch.to_pylist()] == texts
+
+
+def test_a_table_in_many_small_pieces_comes_in_few() -> None:
+    """Each batch costs every stage something; what comes from a reader is not held back, though."""
+    whole = pa.table(
+        {"a": list(range(1000)), "b": pa.array(["a text longer than twelve bytes"] * 1000, pa.string_view())}
+    )
+    table = pa.Table.from_batches(
+        [batch for start in range(0, 1000, 5) for batch in whole.slice(start, 5).to_batches()]
+    )
+    with source(table).open_batches() as stream:
+        [batch] = stream
+    assert batch["a"].to_pylist() == list(range(1000))
+    with source(table.to_reader()).open_batches() as stream:
+        assert len(list(stream)) == 200

@@ -1,7 +1,8 @@
-"""How large a batch of Arrow is, when it shares a dictionary with the batch that it was cut from."""
+"""How large a batch of Arrow is that shares a dictionary with others, and batches that are too small to be worth their trouble."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from penstock._extras import need
@@ -9,7 +10,9 @@ from penstock._extras import need
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["own_bytes"]
+__all__ = ["joined", "own_bytes"]
+
+_FEW_BYTES = 256 << 10
 
 
 def own_bytes(batch: pa.RecordBatch) -> int:
@@ -21,3 +24,36 @@ def own_bytes(batch: pa.RecordBatch) -> int:
     is_dictionary = need("pyarrow", extra="arrow", why="hold tables").types.is_dictionary
     columns: list[Any] = batch.columns
     return sum(int((column.indices if is_dictionary(column.type) else column).nbytes) for column in columns)
+
+
+def joined(batches: Iterable[pa.RecordBatch], few_bytes: int = _FEW_BYTES) -> Iterator[pa.RecordBatch]:
+    """Yield batches of less than ``few_bytes`` together, up to about that: each costs an encoder a millisecond.
+
+    Only for batches that are there already. Others would wait here for what comes after them.
+    """
+    waiting: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        if waiting and size + batch.nbytes > few_bytes:
+            yield _one(waiting)
+            waiting, size = [], 0
+        if batch.nbytes > few_bytes or _has_dictionary(batch.schema):
+            yield batch
+        else:
+            waiting.append(batch)
+            size += batch.nbytes
+        del batch
+    if waiting:
+        yield _one(waiting)
+
+
+def _one(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    if len(batches) == 1:
+        return batches[0]
+    together: pa.RecordBatch = need("pyarrow", extra="arrow", why="hold tables").concat_batches(batches)
+    return together
+
+
+def _has_dictionary(schema: pa.Schema) -> bool:
+    """Return whether there is one, also deep inside: Arrow can not join all of those."""
+    return "dictionary<" in str(schema)

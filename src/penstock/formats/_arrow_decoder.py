@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import BudgetExceeded, SourceError
+from penstock.flow.sizes import joined
 from penstock.flow.units import format_bytes
 from penstock.flow.views import without_views, without_views_in
 from penstock.formats._arrow import pyarrow
@@ -55,12 +56,16 @@ class ArrowDecoder:
         self._reader.close()
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        while (batch := self._next()) is not None:
-            for plain in without_views_in(batch, self.schema, self._batch_bytes):
-                yield from pieces(plain, self._batch_bytes)
-                del plain
+        # A stream may come from somebody who writes a batch now and then, and no batch waits for the next.
+        for batch in joined(self._plain()) if self._is_file else self._plain():
+            yield from pieces(batch, self._batch_bytes)
             del batch  # or it would be here still while the next one is read
         self._check_end()
+
+    def _plain(self) -> Iterator[pa.RecordBatch]:
+        while (batch := self._next()) is not None:
+            yield from without_views_in(batch, self.schema, self._batch_bytes)
+            del batch  # as above
 
     def _next(self) -> pa.RecordBatch | None:
         with self._reading():

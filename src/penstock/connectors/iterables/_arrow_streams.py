@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from penstock._extras import need
 from penstock.connectors._batches import Batches
 from penstock.errors import SourceError
+from penstock.flow.sizes import joined
 from penstock.flow.views import without_views, without_views_in
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def opened_arrow(value: Any, batch_bytes: int, where: str) -> Iterator[BatchStre
     """
     arrow = _pyarrow()
     if isinstance(value, arrow.Table):
-        yield _sliced_stream(value.schema, value.to_batches(), batch_bytes)
+        yield _sliced_stream(value.schema, value.to_batches(), batch_bytes, are_there=True)
     elif isinstance(value, arrow.RecordBatch) or not hasattr(value, "__arrow_c_stream__"):
         batch = arrow.record_batch(value)
         yield _sliced_stream(batch.schema, [batch], batch_bytes)
@@ -102,10 +103,13 @@ def _difference(found: pa.Schema, expected: pa.Schema) -> str:
     return f"{name!r} is {one} instead of {other}"
 
 
-def _sliced_stream(schema: pa.Schema, batches: Iterable[pa.RecordBatch], batch_bytes: int) -> BatchStream:
+def _sliced_stream(
+    schema: pa.Schema, batches: Iterable[pa.RecordBatch], batch_bytes: int, *, are_there: bool = False
+) -> BatchStream:
+    """Return batches without views, none too large, and none too small either where all ``are_there`` already."""
     plain = without_views(schema)
     copied = (piece for batch in batches for piece in without_views_in(batch, plain, batch_bytes))
-    return Batches(plain, sliced(copied, batch_bytes))
+    return Batches(plain, sliced(joined(copied) if are_there else copied, batch_bytes))
 
 
 def sliced(batches: Any, batch_bytes: int) -> Iterator[pa.RecordBatch]:
