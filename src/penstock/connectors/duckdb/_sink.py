@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
@@ -10,8 +12,9 @@ from penstock.connectors._new_database import check_folder, new_database
 from penstock.connectors._requests import DEFAULT_BATCH_BYTES, SinkRequest
 from penstock.connectors._sql import quoted, quoted_path
 from penstock.connectors._table_columns import refuse_repeated
-from penstock.connectors.duckdb._connection import Database, duckdb_module, settings_of
+from penstock.connectors.duckdb._connection import Database, Settings, duckdb_module, settings_of
 from penstock.connectors.duckdb._load import column_types, fits, loadable
+from penstock.connectors.duckdb._shared import SharedFile
 from penstock.core.cancel import check_cancelled
 from penstock.errors import AlreadyExists, ConfigurationError, SinkError
 from penstock.flow.contracts import BatchStream, Receipt
@@ -23,6 +26,9 @@ __all__ = ["DuckdbSink"]
 
 _BATCH = "penstock_batch"
 
+Share = Callable[[Path, Settings], SharedFile | None]
+"""Asks the source whether it reads this file too; if so, both open it through what is returned."""
+
 
 @final
 class DuckdbSink:
@@ -32,7 +38,7 @@ class DuckdbSink:
     changed inside a transaction; nobody else can open it meanwhile, DuckDB sees to that.
     """
 
-    def __init__(self, request: SinkRequest, path: Path) -> None:
+    def __init__(self, request: SinkRequest, path: Path, share: Share | None = None) -> None:
         if not request.table:
             raise ConfigurationError(f"{request.shown}: say which table to load (--to-table)")
         self.display_name = f"{request.shown} {request.table}"
@@ -40,6 +46,8 @@ class DuckdbSink:
         self._table = request.table
         self._if_exists = request.if_exists
         self._settings = settings_of(request.options, DEFAULT_BATCH_BYTES, request.shown)
+        self._share = share
+        self._shared: SharedFile | None = None
 
     def check(self) -> bool:
         """Look at file and table, through a read-only connection; False means skip the copy.
@@ -59,6 +67,7 @@ class DuckdbSink:
             is_there = self._is_there(database)
         if is_there and self._if_exists == "fail":
             raise self._already_exists()
+        self._shared = self._share and self._share(self._path, self._settings)  # before the source opens it
         return not (is_there and self._if_exists == "skip")
 
     def column_types(self, schema: pa.Schema) -> tuple[str, ...]:
@@ -99,8 +108,7 @@ class DuckdbSink:
             return  # the disk takes nothing at all, or another has it open, and will
 
     def _load_into(self, path: Path, batches: BatchStream) -> tuple[int, int]:
-        opened = Database.opened(path, self._settings, read_only=False, where=self.display_name, error=SinkError)
-        with opened as database:
+        with self._opened(path) as database:
             database.run("BEGIN TRANSACTION")
             try:
                 counted = self._insert_all(database, batches)
@@ -112,6 +120,11 @@ class DuckdbSink:
             if path != self._path:
                 database.run("CHECKPOINT")  # what is published is one file; nothing may wait in the log beside it
         return counted
+
+    def _opened(self, path: Path) -> AbstractContextManager[Database]:
+        if self._shared is not None and path == self._path:
+            return self._shared.opened(read_only=False, where=self.display_name, error=SinkError)
+        return Database.opened(path, self._settings, read_only=False, where=self.display_name, error=SinkError)
 
     def _insert_all(self, database: Database, batches: BatchStream) -> tuple[int, int]:
         statement = self._prepared(database, batches.schema)
