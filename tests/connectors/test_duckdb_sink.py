@@ -419,3 +419,11 @@ def test_a_disk_that_takes_no_more_leaves_everything_as_it_was(uri: str, is_ther
     assert caught.value.where == f"{uri} t"
     assert folder(uri) == (["data.db"] if is_there else [])
     assert not is_there or run(uri, "SELECT table_name FROM duckdb_tables()") == [("old",)]
+
+
+def test_wide_values_that_do_not_fit_into_its_memory_are_an_error_that_says_what_to_do(uri: str) -> None:
+    """DuckDB keeps them until it commits; too many fail, leave nothing, and the message names the option."""
+    wide = pa.RecordBatch.from_pydict({"a": ["x" * (4 << 20)]})
+    with pytest.raises(SinkError, match="memory_limit"):
+        load(uri, *[wide] * 16, options={"memory_limit": "32MiB"})
+    assert folder(uri) == []

@@ -252,6 +252,12 @@ _EXPLAINED = (
         "give it more with the option memory_limit; DuckDB holds 2,048 rows at a time, however wide they are",
         False,
     ),
+    (
+        "Failed to commit: failed to pin block",
+        "",
+        "give it more with the option memory_limit: until it commits, DuckDB keeps wide values in memory",
+        False,
+    ),
     ("install the required extension", "", "no extension is downloaded here; INSTALL it with DuckDB first", False),
     ("Permission denied", "permission denied", "the user running this may not open it", False),
     ("No space left on device", "no space left on device", "the disk is full; nothing was left behind", False),
