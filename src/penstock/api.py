@@ -175,9 +175,10 @@ def plan(
     memory = split_options(options)
     losses = Losses()
     opened = _opened(source, options, memory, losses)
+    origin = opened
     if steps:
         opened = SteppedSource(opened, steps, _source_request(shown(source), options, memory, losses))
-    target = target_of(destination, opened, options, memory)
+    target = target_of(destination, opened, options, memory, origin=origin)
     check_partitioned(opened, options, has_steps=bool(steps))
     return make_plan(
         opened,

@@ -48,9 +48,21 @@ class Target:
 
 
 def target_of(
-    destination: Address | Sink | TableSink, source: Source, options: CopyOptions, memory: MemorySplit
+    destination: Address | Sink | TableSink,
+    source: Source,
+    options: CopyOptions,
+    memory: MemorySplit,
+    *,
+    origin: Source | None = None,
 ) -> Target:
     """Make the sink of ``destination``, and choose what is written there. Touches nothing.
+
+    Args:
+        destination: as of :func:`penstock.copy`.
+        source: what will be written there.
+        options: what was asked for.
+        memory: how it is divided.
+        origin: the source without what steps make of it.
 
     Raises:
         ConfigurationError: the options make no sense for it.
@@ -62,7 +74,7 @@ def target_of(
         return Target(destination, *_choose_target("", source, options))
     address = os.fspath(destination)
     if connectors.takes_tables(address):
-        return Target(_open_table(address, options))
+        return Target(_open_table(address, options, origin))
     format_, compression = _choose_target(address, source, options)
     open_sink = _open_several if _wants_several_files(options) else _open_sink
     return Target(open_sink(address, format_, compression, options, memory), format_, compression)
@@ -158,7 +170,7 @@ def _open_manifest(address: str, options: CopyOptions) -> Sink | TableSink:
     return connectors.open_sink(request)
 
 
-def _open_table(address: str, options: CopyOptions) -> Sink | TableSink:
+def _open_table(address: str, options: CopyOptions, origin: Source | None) -> Sink | TableSink:
     shown = connectors.redact(address)
     bytes_only = ("format", "compression", "format_options", "method", *_SEVERAL_FILES)
     _refuse(options, shown, "a database takes rows, not bytes", *bytes_only)
@@ -171,6 +183,7 @@ def _open_table(address: str, options: CopyOptions) -> Sink | TableSink:
         options=options.destination_options or {},
         table=table,
         if_exists=options.if_exists,
+        source=origin,
     )
     return connectors.open_sink(request)
 

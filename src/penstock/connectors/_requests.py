@@ -123,6 +123,7 @@ class SinkRequest(_Request):
         part_size: bytes in each part, no more than there is room; None for the sink's default.
         concurrency: parts sent at once; None for the sink's default.
         method: ``"POST"`` (default) or ``"PUT"``, over HTTP.
+        source: what a table will be loaded from, before any steps: both may be in one file. None where nobody said.
     """
 
     format_name: str = ""
@@ -135,6 +136,7 @@ class SinkRequest(_Request):
     part_size: int | None = None
     concurrency: int | None = None
     method: str | None = None
+    source: Source | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.if_exists not in IF_EXISTS:

@@ -20,8 +20,9 @@ from penstock.connectors._batches import Batches
 from penstock.connectors._requests import SinkRequest, SourceRequest
 from penstock.connectors._sql import select_statement
 from penstock.connectors.duckdb._cache import BlockCache
-from penstock.connectors.duckdb._connection import OPTIONS, Database, database_path, settings_of
+from penstock.connectors.duckdb._connection import OPTIONS, Database, Settings, database_path, settings_of
 from penstock.connectors.duckdb._load import LOAD_TABLE
+from penstock.connectors.duckdb._shared import SharedFile
 from penstock.connectors.duckdb._sink import DuckdbSink
 from penstock.connectors.duckdb._types import TYPE_TABLE, projection, target_type
 from penstock.connectors.duckdb._values import ValueCheck
@@ -54,7 +55,7 @@ def sink(request: SinkRequest) -> DuckdbSink:
     path = database_path(request)
     if path is None:
         raise ConfigurationError(f"{request.shown}: what is loaded into memory is gone when the copy ends; name a file")
-    return DuckdbSink(request, path)
+    return DuckdbSink(request, path, request.source.share if isinstance(request.source, DuckdbSource) else None)
 
 
 @final
@@ -74,6 +75,17 @@ class DuckdbSource:
         self._settings = settings_of(request.options, request.batch_bytes, request.shown)
         self._on_type_loss = request.on_type_loss
         self._losses = request.losses
+        self._shared: SharedFile | None = None
+
+    def share(self, path: Path, settings: Settings) -> SharedFile | None:
+        """Open the file together with the sink that will load ``path``, if that is the same file; else None.
+
+        Called before anything is opened. A link to the file, or another path there, is the same file.
+        """
+        if self._path is None or not self._path.exists() or not self._path.samefile(path):
+            return None
+        self._shared = SharedFile(path, self._settings.or_more(settings))
+        return self._shared
 
     def open_bytes(self, format_name: str) -> AbstractContextManager[Iterator[bytes]]:
         """Refuse: there are no stored bytes here, ``byte_formats`` is empty."""
@@ -82,7 +94,7 @@ class DuckdbSource:
     @contextmanager
     def open_batches(self) -> Iterator[BatchStream]:
         """Run the SELECT and give its rows as DuckDB writes them. Leaving the block stops it and closes the database."""
-        with self._opened() as database:
+        with self._opened(self._shared) as database:
             with database.calling() as connection:
                 relation = connection.sql(self._projected(self._bound(connection)))
                 reader = relation.to_arrow_reader(_VECTOR_ROWS)
@@ -116,9 +128,13 @@ class DuckdbSource:
     # --- reading ------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _opened(self) -> Iterator[Database]:
+    def _opened(self, shared: SharedFile | None = None) -> Iterator[Database]:
         self._check_file()
-        opened = Database.opened(self._path, self._settings, read_only=True, where=self.display_name, error=SourceError)
+        where = self.display_name
+        if shared is None:
+            opened = Database.opened(self._path, self._settings, read_only=True, where=where, error=SourceError)
+        else:
+            opened = shared.opened(read_only=True, where=where, error=SourceError)
         with opened as database:
             yield database
 
@@ -157,7 +173,9 @@ class DuckdbSource:
         arrow = need("pyarrow", extra="arrow", why="hold tables")
         waiting: list[pa.RecordBatch] = []
         size = 0
-        cache = None if self._table is None else BlockCache(database, self._settings)
+        # A limit that is low for a moment could fail the load that shares it.
+        is_alone = self._table is not None and self._shared is None
+        cache = BlockCache(database, self._settings) if is_alone else None
         while (batch := _next(database, reader)) is not None:
             named = arrow.RecordBatch.from_arrays(batch.columns, schema=schema)
             if cache is not None:

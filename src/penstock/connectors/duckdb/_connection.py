@@ -25,7 +25,7 @@ from penstock.errors import ConfigurationError, ConnectorError
 from penstock.flow.suggest import did_you_mean
 from penstock.flow.units import parse_size
 
-__all__ = ["IN_MEMORY", "OPTIONS", "Database", "Settings", "database_path", "duckdb_module", "settings_of"]
+__all__ = ["IN_MEMORY", "OPTIONS", "Database", "Settings", "database_path", "duckdb_module", "instance", "settings_of"]
 
 IN_MEMORY = ":memory:"
 OPTIONS = frozenset({"memory_limit", "threads"})
@@ -70,6 +70,14 @@ class Settings:
     memory_bytes: int
     threads: int
     result_bytes: int
+
+    def or_more(self, other: Settings) -> Settings:
+        """Return what is enough for either."""
+        return Settings(
+            memory_bytes=max(self.memory_bytes, other.memory_bytes),
+            threads=max(self.threads, other.threads),
+            result_bytes=max(self.result_bytes, other.result_bytes),
+        )
 
 
 def settings_of(options: Mapping[str, object], batch_bytes: int, shown: str) -> Settings:
@@ -120,27 +128,15 @@ class Database:
         Raises:
             ConnectorError: of the given kind: it cannot be opened.
         """
-        duckdb = duckdb_module()
-        with ExitStack() as stack:
-            spilled = stack.enter_context(tempfile.TemporaryDirectory(prefix="penstock-duckdb-"))
-            configuration = {
-                "memory_limit": f"{settings.memory_bytes}B",
-                "threads": settings.threads,
-                "temp_directory": spilled,
-                "autoinstall_known_extensions": False,
-                "python_enable_replacements": False,
-            }
-            target = IN_MEMORY if path is None else str(path)
-            try:
-                connection = duckdb.connect(target, read_only=read_only and path is not None, config=configuration)
-            except duckdb.Error as exc:
-                raise _translated(exc, where, error) from exc
-            stack.enter_context(closing(connection))
+        with instance(path, settings, read_only=read_only, where=where, error=error) as connection:
             database = cls(connection, where, error)
-            # For this connection, which is the only one.
-            database.run(f"SET max_streaming_buffer_size = '{settings.result_bytes}B'")
-            database.run("SET TimeZone = 'UTC'")
+            database.prepare(settings)
             yield database
+
+    def prepare(self, settings: Settings) -> None:
+        """Set what each connection has of its own."""
+        self.run(f"SET max_streaming_buffer_size = '{settings.result_bytes}B'")
+        self.run("SET TimeZone = 'UTC'")
 
     @contextmanager
     def calling(self) -> Iterator[Any]:
@@ -198,6 +194,34 @@ class Database:
         return did_you_mean(missing, names, otherwise=f"there are {', '.join(names[:_MOST_NAMES_SHOWN])}{more}")
 
 
+@contextmanager
+def instance(
+    path: Path | None, settings: Settings, *, read_only: bool, where: str, error: type[ConnectorError]
+) -> Iterator[Any]:
+    """Give DuckDB's connection to a database that nobody else in this process has open; its folder goes with it.
+
+    Raises:
+        ConnectorError: of the given kind: it cannot be opened.
+    """
+    duckdb = duckdb_module()
+    with ExitStack() as stack:
+        spilled = stack.enter_context(tempfile.TemporaryDirectory(prefix="penstock-duckdb-"))
+        configuration = {
+            "memory_limit": f"{settings.memory_bytes}B",
+            "threads": settings.threads,
+            "temp_directory": spilled,
+            "autoinstall_known_extensions": False,
+            "python_enable_replacements": False,
+        }
+        target = IN_MEMORY if path is None else str(path)
+        try:
+            connection = duckdb.connect(target, read_only=read_only and path is not None, config=configuration)
+        except duckdb.Error as exc:
+            raise _translated(exc, where, error) from exc
+        stack.enter_context(closing(connection))
+        yield connection
+
+
 def _translated(exc: Exception, where: str, error: type[ConnectorError]) -> ConnectorError:
     """Keep the first paragraph of DuckDB's message, without the class it begins with."""
     text = str(exc).partition("\n\n")[0]
@@ -218,7 +242,7 @@ _EXPLAINED = (
     (
         "different configuration than existing connections",
         "this process has it open already",
-        "close the other connection; one copy can not read and write the same file",
+        "close the other connection, and try again",
         False,
     ),
     ("not a valid DuckDB database", "it is not a DuckDB database", "is it the right file, and not encrypted?", False),
@@ -226,6 +250,12 @@ _EXPLAINED = (
         "Out of Memory Error",
         "",
         "give it more with the option memory_limit; DuckDB holds 2,048 rows at a time, however wide they are",
+        False,
+    ),
+    (
+        "Failed to commit: failed to pin block",
+        "",
+        "give it more with the option memory_limit: until it commits, DuckDB keeps wide values in memory",
         False,
     ),
     ("install the required extension", "", "no extension is downloaded here; INSTALL it with DuckDB first", False),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
@@ -14,8 +14,9 @@ from penstock.connectors._requests import DEFAULT_BATCH_BYTES, SinkRequest
 from penstock.connectors._sql import quoted, quoted_path
 from penstock.connectors._table_columns import refuse_repeated
 from penstock.connectors.duckdb._cache import BlockCache
-from penstock.connectors.duckdb._connection import Database, duckdb_module, settings_of
+from penstock.connectors.duckdb._connection import Database, Settings, duckdb_module, settings_of
 from penstock.connectors.duckdb._load import column_types, fits, loadable
+from penstock.connectors.duckdb._shared import SharedFile
 from penstock.core.cancel import check_cancelled
 from penstock.errors import AlreadyExists, ConfigurationError, SinkError
 from penstock.flow.contracts import BatchStream, Receipt
@@ -27,6 +28,9 @@ __all__ = ["DuckdbSink"]
 
 _BATCH = "penstock_batch"
 
+Share = Callable[[Path, Settings], SharedFile | None]
+"""Asks the source whether it reads this file too; if so, both open it through what is returned."""
+
 
 @final
 class DuckdbSink:
@@ -36,7 +40,7 @@ class DuckdbSink:
     changed inside a transaction; nobody else can open it meanwhile, DuckDB sees to that.
     """
 
-    def __init__(self, request: SinkRequest, path: Path) -> None:
+    def __init__(self, request: SinkRequest, path: Path, share: Share | None = None) -> None:
         if not request.table:
             raise ConfigurationError(f"{request.shown}: say which table to load (--to-table)")
         self.display_name = f"{request.shown} {request.table}"
@@ -44,6 +48,8 @@ class DuckdbSink:
         self._table = request.table
         self._if_exists = request.if_exists
         self._settings = settings_of(request.options, DEFAULT_BATCH_BYTES, request.shown)
+        self._share = share
+        self._shared: SharedFile | None = None
 
     def check(self) -> bool:
         """Look at file and table, through a read-only connection; False means skip the copy.
@@ -63,6 +69,7 @@ class DuckdbSink:
             is_there = self._is_there(database)
         if is_there and self._if_exists == "fail":
             raise self._already_exists()
+        self._shared = self._share and self._share(self._path, self._settings)  # before the source opens it
         return not (is_there and self._if_exists == "skip")
 
     def column_types(self, schema: pa.Schema) -> tuple[str, ...]:
@@ -103,8 +110,7 @@ class DuckdbSink:
             return  # the disk takes nothing at all, or another has it open, and will
 
     def _load_into(self, path: Path, batches: BatchStream) -> tuple[int, int]:
-        opened = Database.opened(path, self._settings, read_only=False, where=self.display_name, error=SinkError)
-        with opened as database:
+        with self._opened(path) as database:
             database.run("BEGIN TRANSACTION")
             try:
                 counted = self._insert_all(database, batches)
@@ -117,11 +123,17 @@ class DuckdbSink:
                 database.run("CHECKPOINT")  # what is published is one file; nothing may wait in the log beside it
         return counted
 
+    def _opened(self, path: Path) -> AbstractContextManager[Database]:
+        if self._shared is not None and path == self._path:
+            return self._shared.opened(read_only=False, where=self.display_name, error=SinkError)
+        return Database.opened(path, self._settings, read_only=False, where=self.display_name, error=SinkError)
+
     def _insert_all(self, database: Database, batches: BatchStream) -> tuple[int, int]:
         statement = self._prepared(database, batches.schema)
         empty = need("pyarrow", extra="arrow", why="load tables").RecordBatch.from_pylist([], schema=batches.schema)
         current = _Current(loadable(empty, self.display_name))
-        cache = BlockCache(database, self._settings)
+        # Not where the source has the same DuckDB: it may need its memory at the very moment the limit is low.
+        cache = None if self._shared is not None else BlockCache(database, self._settings)
         rows = taken_bytes = 0
         with database.calling() as connection:
             connection.register(_BATCH, current)
@@ -131,7 +143,8 @@ class DuckdbSink:
                     database.run(statement)
             rows += batch.num_rows
             taken_bytes += batch.nbytes
-            cache.has_moved(batch.nbytes)
+            if cache is not None:
+                cache.has_moved(batch.nbytes)
         return rows, taken_bytes
 
     def _prepared(self, database: Database, schema: pa.Schema) -> str:
