@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 import penstock
-from penstock.errors import SourceError
+from penstock.connectors.sqlite import _sink
+from penstock.errors import SinkError, SourceError
 
 duckdb = pytest.importorskip("duckdb")
 
@@ -95,6 +96,21 @@ def test_a_file_is_the_same_by_another_name(
         os.link(path, other)
     penstock.copy(f"duckdb:///{path}", f"duckdb:///{other}", table="x", to_table="y")
     assert counted("duckdb", path, "y") == (rows, rows)
+
+
+def test_what_sqlite_would_hold_in_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below a reader SQLite writes nothing without WAL: much more than nothing is an error, and the file as it was."""
+    monkeypatch.setattr(_sink, "_MOST_UNWRITTEN_BYTES", 1 << 20)
+    path, link = tmp_path / "a.db", tmp_path / "b.db"
+    made("sqlite", path, LARGE)
+    link.symlink_to(path)
+    before = path.read_bytes()
+    with pytest.raises(SinkError, match=r"more than 1\.0 MiB.*journal_mode = WAL"):
+        penstock.copy(f"sqlite:///{path}", f"sqlite:///{link}", table="x", to_table="y")
+    assert path.read_bytes() == before
+    made("sqlite-wal", tmp_path / "wal.db", LARGE)
+    penstock.copy(f"sqlite:///{tmp_path}/wal.db", f"sqlite:///{tmp_path}/wal.db", table="x", to_table="y")
+    penstock.copy(f"sqlite:///{path}", f"sqlite:///{tmp_path}/other.db", table="x", to_table="y")
 
 
 def test_the_command_does_too(tmp_path: Path) -> None:

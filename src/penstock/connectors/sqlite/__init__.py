@@ -64,6 +64,8 @@ def sink(request: SinkRequest) -> SqliteSink:
     """Make a sink that loads a table."""
     request.refuse_method()
     request.check_options()
+    if isinstance(request.source, SqliteSource):
+        return SqliteSink(request, _path(request), request.source.reads)
     return SqliteSink(request, _path(request))
 
 
@@ -89,6 +91,10 @@ class SqliteSource:
         self._is_narrowed = request.where is not None or request.limit is not None
         self._batch_bytes = request.batch_bytes
         self._misfits = _sqlite_types.Misfits(request.on_type_loss, request.losses, self.display_name)
+
+    def reads(self, path: Path) -> bool:
+        """Whether this is the file; a link to it is."""
+        return self._path.exists() and path.exists() and self._path.samefile(path)
 
     def open_bytes(self, format_name: str) -> AbstractContextManager[Iterator[bytes]]:
         """Refuse: there are no stored bytes here, ``byte_formats`` is empty."""

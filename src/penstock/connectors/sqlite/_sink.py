@@ -9,7 +9,7 @@ it know decimals.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -25,6 +25,7 @@ from penstock.connectors.sqlite._load import Column, Loader, fits
 from penstock.core.cancel import check_cancelled
 from penstock.errors import AlreadyExists, ConfigurationError, SinkError
 from penstock.flow.contracts import BatchStream, Receipt
+from penstock.flow.units import format_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["SqliteSink"]
 
 _BUSY_SECONDS = 5.0
+_MOST_UNWRITTEN_BYTES = 64 << 20  # of Arrow data, into a file that is being read without WAL
 _ROWS_AT_ONCE = 1000  # between two of them a cancel is noticed
 _READING, _WRITING, _CREATING = "ro", "rw", "rwc"
 
@@ -44,7 +46,9 @@ class SqliteSink:
     changed inside a transaction: readers see all of it or nothing, and other writers wait.
     """
 
-    def __init__(self, request: SinkRequest, path: Path) -> None:
+    def __init__(
+        self, request: SinkRequest, path: Path, source_reads: Callable[[Path], bool] = lambda _path: False
+    ) -> None:
         if not request.table:
             raise ConfigurationError(f"{request.shown}: say which table to load (--to-table)")
         self.display_name = f"{request.shown} {request.table}"
@@ -52,6 +56,7 @@ class SqliteSink:
         self._table = request.table
         self._if_exists = request.if_exists
         self._formats = request.formats
+        self._source_reads = source_reads
 
     def check(self) -> bool:
         """Look at file and table, through a read-only connection; False means skip the copy.
@@ -84,7 +89,8 @@ class SqliteSink:
 
         Raises:
             AlreadyExists: the table, or the file, appeared meanwhile.
-            SinkError: SQLite refused, or a value has no exact form there.
+            SinkError: SQLite refused, or a value has no exact form there; or much is to be loaded into the file that is
+                being read, which has no WAL.
         """
         if self._path.exists():
             try:
@@ -124,7 +130,10 @@ class SqliteSink:
         self._run(connection, "BEGIN IMMEDIATE")
         try:
             statement = self._prepared(connection, schema, loader.types)
+            is_held_back = self._source_reads(self._path) and not self._has_wal(connection)
             for batch in batches:
+                if is_held_back and taken_bytes > _MOST_UNWRITTEN_BYTES:
+                    raise self._held_back()
                 self._insert(connection, statement, loader.columns(batch))
                 rows += batch.num_rows
                 taken_bytes += batch.nbytes
@@ -134,6 +143,20 @@ class SqliteSink:
             connection.rollback()
             raise
         return rows, taken_bytes
+
+    def _has_wal(self, connection: sqlite3.Connection) -> bool:
+        with self._calling(connection):
+            mode: str = connection.execute("PRAGMA journal_mode").fetchone()[0]
+        return mode == "wal"
+
+    def _held_back(self) -> SinkError:
+        """Return the error for a load that SQLite would have to hold in memory, whole: it writes nothing below a reader."""
+        return SinkError(
+            f"the table is in the file that is being read, and more than {format_bytes(_MOST_UNWRITTEN_BYTES)}; SQLite writes "
+            "nothing into a file that has a reader, and would hold all of it in memory",
+            where=self.display_name,
+            hint="switch the file to WAL (PRAGMA journal_mode = WAL), or load into another file",
+        )
 
     def _insert(self, connection: sqlite3.Connection, statement: str, columns: list[Column]) -> None:
         for first in range(0, len(columns[0]), _ROWS_AT_ONCE):
