@@ -584,3 +584,12 @@ def test_a_table_in_many_small_pieces_comes_in_few() -> None:
     assert batch["a"].to_pylist() == list(range(1000))
     with source(table.to_reader()).open_batches() as stream:
         assert len(list(stream)) == 200
+
+
+@pytest.mark.parametrize(
+    "column", [pa.array([1, 2]), pa.chunked_array([[1], [2]])], ids=lambda column: type(column).__name__
+)
+def test_a_column_alone_is_no_table(column: Any) -> None:
+    """It is Arrow data, but has no name; the error says what to do."""
+    with pytest.raises(SourceError, match="one column, not a table"), source(column).open_batches():
+        pytest.fail("it was opened")

@@ -54,7 +54,8 @@ def opened_arrow(value: Any, batch_bytes: int, where: str) -> Iterator[BatchStre
     if isinstance(value, arrow.Table):
         yield _sliced_stream(value.schema, value.to_batches(), batch_bytes, are_there=True)
     elif isinstance(value, arrow.RecordBatch) or not hasattr(value, "__arrow_c_stream__"):
-        batch = arrow.record_batch(value)
+        with _translating(where):
+            batch = arrow.record_batch(value)
         yield _sliced_stream(batch.schema, [batch], batch_bytes)
     else:
         with _translating(where):
@@ -137,7 +138,8 @@ def _translating(where: str) -> Iterator[None]:
     try:
         yield
     except _pyarrow().ArrowException as exc:
-        raise SourceError(str(exc), where=where) from exc
+        hint = "it is one column, not a table: give it a name in one" if "non-struct" in str(exc) else ""
+        raise SourceError(str(exc), where=where, hint=hint) from exc
 
 
 def _pyarrow() -> Any:
