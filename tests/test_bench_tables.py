@@ -19,6 +19,7 @@ from bench.tables import commands
 from bench.tables.__main__ import shown
 from bench.tables.ends import Ground
 from bench.tables.jobs import Command, Job, NotRunError
+from bench.tables.loads import FORMATS as LOADED, SHAPES, Load, load_of, table as loads_table, write_file
 from bench.tables.measure import measured
 from bench.tables.movers import MOVERS, Mover
 from bench.tables.page import PAGE, fill
@@ -196,7 +197,8 @@ def test_the_page_has_a_place_for_everything_and_filling_it_twice_changes_nothin
     texts = {
         name: text for name, (text, _) in shown(dict.fromkeys(("file", "s3", "memory", "memory-s3"), part)).items()
     }
-    for place, text in {**texts, "tables-ways": table([Way("a", "b", (1, 1), 1.0)], 10)}.items():
+    others = {"tables-ways": table([Way("a", "b", (1, 1), 1.0)], 10), "tables-loads": loads_table([])}
+    for place, text in {**texts, **others}.items():
         once = fill(page, place, text, "python -m bench.tables", facts, "of 1 run")
         assert text in once
         assert fill(once, place, text, "python -m bench.tables", facts, "of 1 run") == once
@@ -246,3 +248,20 @@ def test_a_way_beyond_the_bar_is_a_miss() -> None:
     assert "| 1.05x | ok | 5,000,000 |" in text[2]
     assert "| 1.06x | **missed** | 5,000,000 |" in text[3]
     assert all(len(name.split()) == 2 for name in WAYS)
+
+
+@pytest.mark.parametrize("name", LOADED)
+def test_a_load_is_measured_and_its_rows_are_counted(name: str, tmp_path: Path) -> None:
+    """Rows with a text each, from a file, into a table that is dropped again."""
+    write_file(SHAPES[0], name, tmp_path)
+    load = load_of(SHAPES[0], name, "sqlite", tmp_path)
+    assert load.said == ""
+    assert load.peak_bytes > 10 << 20
+
+
+def test_what_was_refused_is_shown_with_its_words() -> None:
+    """And with the memory that it took until then."""
+    loads = [Load(SHAPES[0], "parquet", "sqlite", 10**8), Load(SHAPES[0], "parquet", "duckdb", 4 * 10**8, "no room")]
+    lines = loads_table(loads).splitlines()
+    assert lines[2] == "| 4 of 1.0 KiB | 100 MB | refused, 400 MB |"
+    assert lines[-1] == "- 4 of 1.0 KiB, DuckDB: `no room`"

@@ -28,6 +28,8 @@ from bench.tables.systems import Place, started
 from penstock.connectors import redact
 from penstock.flow.units import format_bytes, parse_size
 
+__all__ = ["MAX_MEMORY", "Shape", "rows_of"]
+
 RESULTS = Path("bench/results/values.json")
 TABLE = "texts"
 SIZES = ["1KiB", "64KiB", "1MiB", "16MiB", "64MiB"]
@@ -122,7 +124,8 @@ def _shapes(options: argparse.Namespace) -> list[Shape]:
     return [floor, *(Shape(size, max(LEAST_ROWS, total // size)) for size in sizes)]
 
 
-def _rows(shape: Shape) -> Iterator[tuple[int, str]]:
+def rows_of(shape: Shape) -> Iterator[tuple[int, str]]:
+    """Give the rows of a table: an id, and a random text."""
     return ((number, os.urandom(shape.value_bytes // 2).hex()) for number in range(shape.rows))
 
 
@@ -130,10 +133,10 @@ def _fill(place: Place, shape: Shape) -> None:
     if place.kind == "sqlite":
         with closing(sqlite3.connect(place.uri.removeprefix("sqlite:///"))) as database, database:
             database.execute(f"CREATE TABLE {TABLE} (id INTEGER, text TEXT)")
-            database.executemany(f"INSERT INTO {TABLE} VALUES (?, ?)", _rows(shape))
+            database.executemany(f"INSERT INTO {TABLE} VALUES (?, ?)", rows_of(shape))
         return
     if place.kind == "mysql":
-        rows = ({"id": number, "text": text} for number, text in _rows(shape))
+        rows = ({"id": number, "text": text} for number, text in rows_of(shape))
         penstock.copy(rows, place.uri, to_table=TABLE, if_exists="overwrite", max_memory="512MiB")
         return
     import psycopg
@@ -142,7 +145,7 @@ def _fill(place: Place, shape: Shape) -> None:
         # Not compressed, which would take minutes for nothing.
         connection.execute(f"CREATE TABLE {TABLE} (id bigint, text text STORAGE EXTERNAL)")
         with connection.cursor() as cursor, cursor.copy(f"COPY {TABLE} FROM STDIN") as rows:
-            for row in _rows(shape):
+            for row in rows_of(shape):
                 rows.write_row(row)
 
 
