@@ -18,7 +18,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the plan on standard output, and return the exit code that the copy would end with, as far as is known."""
     terminal = Terminal(redactor_of(arguments), verbosity=arguments.verbose)
     interruptible = Interruptible()
-    with terminal.showing_log():
+    with terminal.showing_log(hint=interruptible.hint):
         try:
             with interruptible:
                 return _plan(arguments, terminal)

@@ -60,6 +60,10 @@ class Interruptible:
         self.stopped_by = self._first if caught else None
         return caught
 
+    def hint(self) -> str:
+        """What to add to a line that says what is waited for, once the first signal has come."""
+        return "; press Ctrl-C again to stop now" if self._first is not None else ""
+
     def _restore(self) -> None:
         if self._before:
             signal.set_wakeup_fd(self._wakeup_before)
