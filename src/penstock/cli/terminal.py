@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TextIO, final
 
 from penstock.cli.redaction import Redactor
+from penstock.cli.streams import say
 from penstock.core._last_wait import LAST_WAITS
 from penstock.errors import PenstockError
 
@@ -51,8 +52,7 @@ class Terminal:
     def answer(self, answer: str | Mapping[str, object]) -> None:
         """Print what was asked for (a plan), on standard output; plain values as JSON."""
         text = self._redact(answer) if isinstance(answer, str) else self._redact.json(answer, indent=2)
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+        say(text + "\n")
 
     def summary(self, text: str, event: Mapping[str, object]) -> None:
         """Say how a copy went that did not fail."""
