@@ -123,21 +123,35 @@ sys.exit(main())
 
 
 def test_a_second_signal_leaves_at_once(penstock: Penstock) -> None:
-    """Who does not stop is named with its stack after two seconds; the second signal does not wait for him."""
-    process = penstock.start("cp", "stuck://here", "out.csv", program=["-c", STUCK])
+    """Who does not stop is named after two seconds, with -v with its stack; the second signal does not wait for him."""
+    process = penstock.start("cp", "stuck://here", "out.csv", "-v", program=["-c", STUCK])
     penstock.wait_until(penstock.files)
     process.send_signal(signal.SIGTERM)
     assert process.stderr is not None
-    told = [process.stderr.readline()]
-    while b"in open_bytes" not in told[-1]:
-        told.append(process.stderr.readline())
-    assert b"'penstock source' was cancelled 2 s ago" in told[0]
+    while b"'penstock source' was cancelled 2 s ago" not in process.stderr.readline():
+        pass
+    while b"in open_bytes" not in process.stderr.readline():
+        pass
     sent = time.monotonic()
     process.send_signal(signal.SIGINT)
     result = finish(process)
     assert time.monotonic() - sent < SOON_SECONDS
     assert result.code == 130
     assert result.stderr.endswith("penstock: stopped at once; something may be left behind\n")
+
+
+def test_who_does_not_stop_is_named_in_one_line(penstock: Penstock) -> None:
+    """Nobody who only wants to leave has to read a stack."""
+    process = penstock.start("cp", "stuck://here", "out.csv", program=["-c", STUCK])
+    penstock.wait_until(penstock.files)
+    process.send_signal(signal.SIGTERM)
+    assert process.stderr is not None
+    told = process.stderr.readline().decode()
+    assert told == "penstock: WARNING: thread 'penstock source' was cancelled 2 s ago and has not ended\n"
+    process.send_signal(signal.SIGTERM)
+    result = finish(process)
+    assert result.code == 143
+    assert result.line == "penstock: stopped at once; something may be left behind"
 
 
 def test_an_ignored_signal_stays_ignored(shop: Penstock) -> None:

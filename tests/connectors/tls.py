@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from penstock.connectors._tls_sockets import TlsSocket
+
 
 def make_certificate(folder: Path, name: str = "IP:127.0.0.1") -> Path:
     """Make a self-signed certificate for ``name``; key and certificate are in one file."""
@@ -60,6 +62,7 @@ class _Front:
         self._inner_port = inner_port
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate)
+        self._context.sslsocket_class = TlsSocket
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._opened: list[socket.socket] = []

@@ -5,6 +5,8 @@
 
 "down" is what the server sends, "up" what the client sends. Each connection is forwarded by a thread of its own, which
 waits in one ``select`` and needs no timeouts; nothing is left when the block ends.
+
+``freeze`` makes a network of it that has gone silent: connections stay, new ones are taken, no byte comes through.
 """
 
 from __future__ import annotations
@@ -51,6 +53,7 @@ class Proxy:
         self.connections = 0
         self.troubled = 0
         self._target_ports = itertools.cycle(target_ports)
+        self._is_frozen = False
         self._up, self._down = up, down
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -62,6 +65,10 @@ class Proxy:
     def __enter__(self) -> Self:
         self._accepting.start()
         return self
+
+    def freeze(self) -> None:
+        """From now on keep connections, take new ones, and pass nothing on. A piece on its way may still pass."""
+        self._is_frozen = True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -109,6 +116,9 @@ class Proxy:
     def _advance(self, selector: selectors.BaseSelector, ready: list[_Direction]) -> bool:
         """Move a piece in each direction that has one; False when the connection is over."""
         for direction in ready:
+            if self._is_frozen:
+                selector.unregister(direction.source)  # it would be ready for ever
+                continue
             try:
                 outcome = direction.advance()
             except OSError:

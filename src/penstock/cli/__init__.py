@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from penstock.cli.arguments import build_parser
-from penstock.cli.exit_codes import CLOSED_STDOUT, OK, USAGE, code_for_signal
+from penstock.cli.exit_codes import CLOSED_STDOUT, FAILED, OK, USAGE, code_for_signal
+from penstock.cli.streams import UnwritableOutput, flush_output, forget_output, occupy_closed_descriptors, say
 
 __all__ = ["main", "run_and_exit"]
 
@@ -30,10 +31,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             return _run(argv)
         finally:
-            sys.stdout.flush()  # here, where a reader that has left can be caught, and not at exit
+            flush_output()  # here, where a reader that has left can be caught, and not at exit
     except BrokenPipeError:  # `penstock --help | head -1`
-        _forget_stdout()
+        forget_output()
         return CLOSED_STDOUT
+    except UnwritableOutput as error:
+        sys.stderr.write(f"penstock: {error}\n")
+        return FAILED
     except KeyboardInterrupt:  # before or after the part that handles it
         return code_for_signal(_SIGINT)
 
@@ -47,6 +51,7 @@ def run_and_exit() -> NoReturn:
     """
     if sys.argv[1:2] != ["leaks"]:  # there the process is that of a script
         _prefer_frugal_libraries()
+        occupy_closed_descriptors()
     if sys.argv[1:2] == ["cp"] and "MALLOC_ARENA_MAX" not in os.environ:
         _keep_one_heap()
     try:
@@ -89,7 +94,7 @@ def _run(argv: Sequence[str] | None) -> int:
     parser = build_parser()
     arguments = parser.parse_args(argv)
     if arguments.version:
-        sys.stdout.write(f"penstock {_version()}\n")
+        say(f"penstock {_version()}\n")
         return OK
     if arguments.command is None:
         parser.print_help(sys.stderr)
@@ -113,10 +118,3 @@ def _version() -> str:
     with contextlib.suppress(metadata.PackageNotFoundError):
         return metadata.version("penstock")
     return "(not installed)"
-
-
-def _forget_stdout() -> None:
-    """Keep the interpreter from flushing a closed standard output at exit, which would print an error."""
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, sys.stdout.fileno())
-    os.close(devnull)

@@ -26,8 +26,9 @@ def run(arguments: argparse.Namespace) -> int:
     terminal = Terminal(
         redact, verbosity=arguments.verbose, quiet=arguments.quiet, as_json=arguments.progress == "json"
     )
-    with terminal.showing_log():
-        ending = _attempt(arguments)
+    interruptible = Interruptible()
+    with terminal.showing_log(hint=interruptible.hint):
+        ending = _attempt(arguments, interruptible)
         _tell(ending, terminal)
         if arguments.summary is None:
             return ending.code
@@ -48,8 +49,7 @@ class _Ending:
         return {"status": self.status, "exit_code": self.code, **self.facts}
 
 
-def _attempt(arguments: argparse.Namespace) -> _Ending:
-    interruptible = Interruptible()
+def _attempt(arguments: argparse.Namespace, interruptible: Interruptible) -> _Ending:
     try:
         with interruptible:
             progress = "none" if arguments.quiet else arguments.progress

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import signal
 import socket
 import threading
@@ -60,6 +62,10 @@ class Interruptible:
         self.stopped_by = self._first if caught else None
         return caught
 
+    def hint(self) -> str:
+        """What to add to a line that says what is waited for, once the first signal has come."""
+        return "; press Ctrl-C again to stop now" if self._first is not None else ""
+
     def _restore(self) -> None:
         if self._before:
             signal.set_wakeup_fd(self._wakeup_before)
@@ -75,10 +81,17 @@ class Interruptible:
             if number[0] not in self._before:
                 continue  # a signal that somebody else has a handler for
             if self._first is not None:
-                os.write(2, _AT_ONCE)
+                _say_if_somebody_reads(_AT_ONCE)
                 os._exit(code_for_signal(number[0]))
             self._first = signal.Signals(number[0])
             self.scope.cancel(self._first)
+
+
+def _say_if_somebody_reads(line: bytes) -> None:
+    """Write to standard error, unless that would block (a full pipe) or fail: neither may keep us from leaving."""
+    with contextlib.suppress(OSError, ValueError):
+        if select.select([], [2], [], 0)[1]:
+            os.write(2, line)
 
 
 def _wanted() -> list[signal.Signals]:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TextIO, final
 
 from penstock.cli.redaction import Redactor
+from penstock.cli.streams import say
+from penstock.core._last_wait import LAST_WAITS
 from penstock.errors import PenstockError
 
 __all__ = ["Terminal", "error_to_dict"]
@@ -45,12 +47,12 @@ class Terminal:
         self._quiet = quiet
         self._as_json = as_json
         self._stream = sys.stderr if stream is None else stream
+        self._hint: Callable[[], str] = str
 
     def answer(self, answer: str | Mapping[str, object]) -> None:
         """Print what was asked for (a plan), on standard output; plain values as JSON."""
         text = self._redact(answer) if isinstance(answer, str) else self._redact.json(answer, indent=2)
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+        say(text + "\n")
 
     def summary(self, text: str, event: Mapping[str, object]) -> None:
         """Say how a copy went that did not fail."""
@@ -82,15 +84,24 @@ class Terminal:
             self._stream.write(text + "\n")
             self._stream.flush()
 
-    def _write_log(self, level: str, message: str) -> None:
+    def _write_log(self, record: logging.LogRecord, message: str) -> None:
         if self._as_json:
-            self._write({"event": "log", "level": level, "message": message})
-        else:
-            self._write(f"penstock: {level}: {message}")
+            self._write({"event": "log", "level": record.levelname, "message": message})
+        elif record.name == LAST_WAITS:
+            self._write(f"penstock: {message}{self._hint()}")
+        elif self._verbosity >= _SHOW_NOTES:
+            self._write(f"penstock: {record.levelname}: {message}")
+        else:  # what follows is a stack, or for whoever writes programs
+            self._write(f"penstock: {record.levelname}: {message.partition(chr(10))[0]}")
 
     @contextlib.contextmanager
-    def showing_log(self) -> Iterator[None]:
-        """Show penstock's log lines while the block runs: warnings, with ``-v`` what happens, with ``-vv`` all."""
+    def showing_log(self, hint: Callable[[], str] = str) -> Iterator[None]:
+        """Show penstock's log lines while the block runs: warnings, with ``-v`` what happens, with ``-vv`` all.
+
+        Args:
+            hint: what to add to a line that says what is waited for.
+        """
+        self._hint = hint
         handler = _LogLines(self._write_log)
         logger = logging.getLogger("penstock")
         before = logger.level
@@ -105,14 +116,14 @@ class Terminal:
 
 @final
 class _LogLines(logging.Handler):
-    """Hands each line on: its level, and its text with the traceback, if it has one."""
+    """Hands each record on, and its text with the traceback, if it has one."""
 
-    def __init__(self, write: Callable[[str, str], None]) -> None:
+    def __init__(self, write: Callable[[logging.LogRecord, str], None]) -> None:
         super().__init__()
         self._write_line = write
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._write_line(record.levelname, self.format(record))
+        self._write_line(record, self.format(record))
 
 
 def error_to_dict(error: BaseException) -> dict[str, object]:

@@ -12,6 +12,7 @@ from contextvars import Context, copy_context
 from time import monotonic
 
 from penstock.core._future import Future
+from penstock.core._last_wait import is_in_last_wait
 from penstock.core._parking import ThreadWaiter
 from penstock.core.cancel import CancelScope, _current
 from penstock.errors import Cancelled
@@ -149,10 +150,13 @@ class OwnedThread:
 
 
 def report_stuck(thread: threading.Thread, seconds: float) -> None:
-    """Say in the log ``penstock.threads`` that ``thread`` does not heed its cancellation, and where it is."""
-    _log.warning(
-        "thread %r was cancelled %.0f s ago and has not ended; interrupt its call with penstock.on_cancel. "
-        "It is here:\n%s",
+    """Say in the log ``penstock.threads`` that ``thread`` does not heed its cancellation, and where it is.
+
+    A warning, unless it is cleaning up and says so itself.
+    """
+    _log.log(
+        logging.INFO if is_in_last_wait(thread) else logging.WARNING,
+        "thread %r was cancelled %.0f s ago and has not ended\ninterrupt its call with penstock.on_cancel; it is here:\n%s",
         thread.name,
         seconds,
         stack_of(thread),

@@ -75,7 +75,7 @@ def _run_under_deadline(plan: Plan, compress: Compress, observe: Observer | None
     running: _Run | None = None
     late = f"{plan.sink.display_name} did not say whether it may be written"
     failures = Failures()
-    with _closing_both_ends(plan), CancelScope(timeout=plan.timeout) as scope:
+    with _closing_both_ends(plan), _log_besides_a_cancel(failures), CancelScope(timeout=plan.timeout) as scope:
         if not plan.sink.check():
             return Outcome(receipt=None)
         late = f"{plan.source.display_name} was not divided into partitions yet"
@@ -102,6 +102,17 @@ def _closing_both_ends(plan: Plan) -> Iterator[None]:
             if isinstance(end, Closable):
                 ends.callback(end.close)
         yield
+
+
+@contextmanager
+def _log_besides_a_cancel(failures: Failures) -> Iterator[None]:
+    """Say in the log what failed while stopping, when it is a cancel that ends the copy: it is shown to nobody."""
+    try:
+        yield
+    except Cancelled:
+        for other in failures.besides(None):
+            _log.warning("while stopping, in the %s", other)
+        raise
 
 
 def _overdue(plan: Plan, running: _Run | None, late: str) -> DeadlineExceeded:
@@ -134,16 +145,9 @@ class _Run:
             error = self.failures.root(stopped=cancelled is not None)
             if error is None and self._work.receipt is not None and isinstance(unwinding, Cancelled):
                 return  # published: what comes too late undoes nothing
-            _raise_as_it_is(self._told(error, cancelled or unwinding))
-
-    def _told(self, error: BaseException | None, otherwise: BaseException) -> BaseException:
-        """Return the error with what failed besides, or the cancel, which has nobody to tell that but the log."""
-        if error is not None:
-            self.failures.annotate(error)
-            return error
-        for other in self.failures.besides(None):
-            _log.warning("while stopping, in the %s", other)
-        return otherwise
+            if error is not None:
+                self.failures.annotate(error)
+            _raise_as_it_is(error or cancelled or unwinding)
 
     def _watch_stages(self) -> None:
         with self._undone_on_failure(), TaskGroup() as group:

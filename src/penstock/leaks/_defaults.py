@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from penstock.leaks._ignore import Ignore
+from penstock.leaks._looking.frames import variables
+from penstock.leaks._straggler import Straggler
 
 __all__ = ["ALWAYS_IGNORED", "DEFAULT_IGNORES"]
+
+
+def _is_trio_worker_with_a_job(straggler: Straggler) -> bool:
+    """Whether a job waits for the trio worker that this is: until it is scheduled, it stands where an idle one does."""
+    frames = [frame for frame in getattr(straggler, "frames", ()) if frame.f_code.co_name == "_work"]
+    return any(getattr(variables(frame).get("self"), "_job", None) is not None for frame in frames)
+
 
 #: Tools that look at the program, and are no part of it. Passed over even by a strict check.
 ALWAYS_IGNORED: tuple[Ignore, ...] = (
@@ -46,6 +55,7 @@ DEFAULT_IGNORES: tuple[Ignore, ...] = (
         kind="thread",
         top_function="trio._core._thread_cache.WorkerThread._work",
         reason="an idle trio worker: it ends after 10 s without work",
+        unless=_is_trio_worker_with_a_job,
     ),
     Ignore(
         kind="thread",

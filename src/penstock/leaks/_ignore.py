@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -27,6 +27,7 @@ class Ignore:
     any_function: str | None = None
     created_by: str | None = None
     reason: str = ""
+    unless: Callable[[Straggler], bool] | None = None
 
     def matches(self, straggler: Straggler) -> bool:
         """Whether the rule covers ``straggler``."""
@@ -36,6 +37,7 @@ class Ignore:
             and (self.created_by is None or _is_called(straggler.created_by(), self.created_by))
             and (self.top_function is None or any(_is_called(f, self.top_function) for f in _top(straggler)))
             and (self.any_function is None or any(_is_called(f, self.any_function) for f in straggler.functions()))
+            and not (self.unless is not None and self.unless(straggler))
         )
 
 

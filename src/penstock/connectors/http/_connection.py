@@ -20,6 +20,7 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from penstock.connectors._descriptors import Waker
+from penstock.connectors._tls_sockets import TlsSocket
 from penstock.connectors.http._endpoint import Endpoint
 from penstock.connectors.http._proxy import Proxy, proxy_for
 from penstock.core.cancel import on_cancel
@@ -253,6 +254,7 @@ def _ask_for_tunnel(raw: socket.socket, endpoint: Endpoint, proxy: Proxy) -> Non
 
 def _encrypted(raw: socket.socket, endpoint: Endpoint) -> ssl.SSLSocket:
     context = ssl.create_default_context()
+    context.sslsocket_class = TlsSocket
     encrypted = context.wrap_socket(raw, server_hostname=endpoint.host, do_handshake_on_connect=False)
     try:
         with on_cancel(lambda: _shut_down(encrypted, socket.SHUT_RDWR)):

@@ -11,12 +11,13 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar, final
 
 from penstock._extras import need
 from penstock.connectors._loop_thread import LoopThread
 from penstock.connectors.mongodb._errors import translating
+from penstock.core._last_wait import is_stopping, last_wait
 from penstock.core.cancel import CancelScope
 
 __all__ = ["Connection", "connected"]
@@ -99,7 +100,9 @@ class Connection:
 
     def close(self) -> None:
         """Tell the server to stop, for ``GRACE_SECONDS`` at most, and disconnect. Does not raise."""
-        with CancelScope(shield=True):
+        tells = self._was_interrupted or is_stopping()
+        notice = last_wait(self.where, "stopping the query", GRACE_SECONDS) if tells else nullcontext()
+        with notice, CancelScope(shield=True):
             self._loop.call(self._closed)
 
     # --- in the loop --------------------------------------------------------------------------------------------

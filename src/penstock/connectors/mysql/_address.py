@@ -71,6 +71,11 @@ class Login:
     ssl_cert: str | None
     ssl_key: str | None
 
+    @property
+    def where(self) -> str:
+        """The server, as messages show it."""
+        return f"mysql://{self.unix_socket or f'{self.host}:{self.port}'}"
+
 
 def login_of(uri: str, shown: str) -> Login:
     """Return what ``uri``, the option file and the environment say together.

@@ -6,8 +6,9 @@ FLOAT has all its bits (as text it has six digits), and preparing tells the colu
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import final
 
@@ -15,9 +16,12 @@ from penstock.connectors._descriptors import Waker
 from penstock.connectors.mysql._address import Login
 from penstock.connectors.mysql._login import log_in
 from penstock.connectors.mysql._wire import LostConnection, RowBlock, ServerError, Wire, length_encoded
+from penstock.core._last_wait import is_stopping, last_wait
 from penstock.core.cancel import CancelScope, sleep
 
 __all__ = ["Column", "Connection", "Done", "Prepared", "connected"]
+
+_log = logging.getLogger("penstock.mysql")
 
 _QUERY, _QUIT, _PREPARE, _EXECUTE = 0x03, 0x01, 0x16, 0x17
 _OK, _LOCAL_FILE, _NULL = 0x00, 0xFB, 0xFB
@@ -177,14 +181,22 @@ class Connection:
         if self._is_closed:
             return
         self._is_closed = True
+        doing = "stopping the query" if self._is_busy else "closing the connection"
+        tells = self._is_busy or is_stopping()
         try:
             # Shielded: a cancel may be what brought us here, and the server is to be told all the same.
-            with CancelScope(timeout=_KILL_SECONDS, shield=True), suppress(LostConnection, ServerError):
+            with (
+                last_wait(self._login.where, doing, _KILL_SECONDS) if tells else nullcontext(),
+                CancelScope(timeout=_KILL_SECONDS, shield=True) as scope,
+                suppress(LostConnection, ServerError),
+            ):
                 if self._is_busy:
                     self._kill()
                 else:
                     self._wire.command(_QUIT, b"")
                     self._wire.drain(_KILL_SECONDS)
+            if scope.cancelled_caught and self._is_busy:
+                _log.warning("%s: the server does not answer; a query of ours may still run there", self._login.where)
         finally:
             self._wire.close()
 

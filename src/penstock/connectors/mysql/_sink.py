@@ -10,7 +10,6 @@ statements of many rows. ``LOCAL`` makes errors warnings there, and rows vanish;
 
 from __future__ import annotations
 
-import logging
 import re
 import secrets
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from penstock.connectors.mysql._fit import fitted
 from penstock.connectors.mysql._sql import quoted, quoted_path
 from penstock.connectors.mysql._table import ExistingTable, existing_table
 from penstock.connectors.mysql._wire import LostConnection, ServerError
+from penstock.core._last_wait import last_wait
 from penstock.core.cancel import CancelScope, check_cancelled
 from penstock.errors import AlreadyExists, SinkError
 from penstock.flow.contracts import BatchStream, Receipt
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MysqlSink", "sink"]
 
-_log = logging.getLogger("penstock.mysql")
 
 _WEEK_SECONDS = 604_800
 _CLEAN_UP_SECONDS = 10.0
@@ -214,7 +213,11 @@ class MysqlSink:
     def _drop(self, tables: list[str], exc: BaseException) -> None:
         try:
             # Shielded: it may be a cancel that brought us here.
-            with CancelScope(timeout=_CLEAN_UP_SECONDS, shield=True) as scope, connected(self._login) as connection:
+            with (
+                last_wait(self._login.where, "dropping the unfinished table", _CLEAN_UP_SECONDS),
+                CancelScope(timeout=_CLEAN_UP_SECONDS, shield=True) as scope,
+                connected(self._login) as connection,
+            ):
                 connection.execute(f"DROP TABLE IF EXISTS {', '.join(tables)}")
         except (ServerError, LostConnection) as failure:
             self._tell_of(tables, exc, str(failure))
@@ -223,9 +226,7 @@ class MysqlSink:
                 self._tell_of(tables, exc, "the server did not answer in time")
 
     def _tell_of(self, tables: list[str], exc: BaseException, failure: str) -> None:
-        text = f"{self.display_name}: {tables[0]} may have been left behind, drop it: {failure}"
-        exc.add_note(text)
-        _log.warning("%s", text)
+        exc.add_note(f"{self.display_name}: {tables[0]} may have been left behind, drop it: {failure}")
 
     # --- helpers ---------------------------------------------------------------------------------------------------
 

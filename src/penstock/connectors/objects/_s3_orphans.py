@@ -17,6 +17,7 @@ from typing import Any, final
 
 from penstock.connectors.objects._s3_client import S3Client
 from penstock.connectors.objects._s3_errors import status_of
+from penstock.core._last_wait import last_wait
 from penstock.core.cancel import CancelScope
 from penstock.errors import Cancelled, SinkError
 
@@ -58,7 +59,10 @@ class LostCreations:
         if not self._answers_lost and not self._is_cut:
             return
         reason = "the store did not answer"
-        with CancelScope(shield=True, timeout=grace_seconds):
+        with (
+            last_wait(self._where, "looking for an upload whose creation was not answered", grace_seconds),
+            CancelScope(shield=True, timeout=grace_seconds),
+        ):
             try:
                 reason = self._abort_ours(except_for)
             except SinkError as exc:

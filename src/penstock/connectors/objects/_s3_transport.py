@@ -11,6 +11,7 @@ import contextlib
 import functools
 import os
 import socket
+import ssl
 import threading
 from types import TracebackType
 from typing import Any, final
@@ -18,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from penstock._extras import need
+from penstock.connectors._tls_sockets import TlsSocket
 from penstock.core.cancel import on_cancel
 
 __all__ = ["Transport"]
@@ -46,6 +48,7 @@ class Transport:
             "cert_reqs": "CERT_REQUIRED",
             "ca_certs": ca_bundle,
         }
+        self._ca_bundle = ca_bundle
         self._managers: dict[str | None, Any] = {}
         self._mutex = threading.Lock()
 
@@ -95,17 +98,27 @@ class Transport:
         proxy = _proxy_for(url)
         with self._mutex:
             if proxy not in self._managers:
-                self._managers[proxy] = self._new_manager(proxy)
+                context = self._tls_context() if url.startswith("https:") else None
+                self._managers[proxy] = self._new_manager(proxy, context)
             return self._managers[proxy]
 
-    def _new_manager(self, proxy: str | None) -> Any:
+    def _tls_context(self) -> ssl.SSLContext:
+        """The context urllib3 would make for each connection, but for the class of its sockets, and made once."""
+        utilities = need("urllib3.util.ssl_", extra="s3", why="write to S3")
+        context: ssl.SSLContext = utilities.create_urllib3_context()
+        context.sslsocket_class = TlsSocket
+        if self._ca_bundle is None:  # urllib3 loads one that is given by itself, and says when it can not
+            context.load_default_certs()
+        return context
+
+    def _new_manager(self, proxy: str | None, context: ssl.SSLContext | None) -> Any:
         if proxy is None:
-            manager = _urllib3().PoolManager(**self._options)
+            manager = _urllib3().PoolManager(ssl_context=context, **self._options)
         else:
             parts = urlsplit(proxy)
             login = None if parts.username is None else f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             headers = _urllib3().make_headers(proxy_basic_auth=login)
-            manager = _urllib3().ProxyManager(proxy, proxy_headers=headers, **self._options)
+            manager = _urllib3().ProxyManager(proxy, proxy_headers=headers, ssl_context=context, **self._options)
         manager.pool_classes_by_scheme = _pool_classes()
         return manager
 

@@ -9,6 +9,7 @@ what is about to be done is better told as done; then the upload is aborted, whi
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import final
@@ -21,6 +22,7 @@ from penstock.connectors.objects._s3_client import Patience, S3Client
 from penstock.connectors.objects._s3_errors import code_of, is_condition_failed, status_of
 from penstock.connectors.objects._s3_orphans import LostCreations
 from penstock.connectors.objects._writing import already_exists
+from penstock.core._last_wait import last_wait, last_wait_after_cancel
 from penstock.core.budget import Budget
 from penstock.core.cancel import CancelScope, check_cancelled
 from penstock.core.taskgroup import TaskGroup
@@ -84,7 +86,11 @@ class MultipartUpload:
 
     def begin(self) -> None:
         """Create the upload. A cancel does not interrupt this before :data:`GRACE_SECONDS`."""
-        with self._lost.noted() as on_failure, with_grace(GRACE_SECONDS):
+        with (
+            self._lost.noted() as on_failure,
+            last_wait_after_cancel(self._where, "creating the upload", GRACE_SECONDS),
+            with_grace(GRACE_SECONDS),
+        ):
             answer = self._client.call(
                 "create_multipart_upload", {**self._address, **self._attributes}, on_failure=on_failure
             )
@@ -228,7 +234,10 @@ class MultipartUpload:
 
     def _abort(self, error: BaseException | None) -> None:
         failure = "the store did not answer"
-        with CancelScope(shield=True, timeout=GRACE_SECONDS):
+        with (
+            last_wait(self._where, "aborting the upload", GRACE_SECONDS),
+            CancelScope(shield=True, timeout=GRACE_SECONDS),
+        ):
             try:
                 failure = "" if self._is_gone_after_abort() else "the store keeps it"
             except SinkError as exc:
@@ -237,7 +246,11 @@ class MultipartUpload:
                     self._tell_if_completed(error)
                     return
         if failure and error is not None:
-            error.add_note(f"{self._where}: {failure}, an unfinished upload may remain there")
+            error.add_note(f"{self._where}: {failure}, an unfinished upload may remain there; {self._how_to_abort()}")
+
+    def _how_to_abort(self) -> str:
+        words = ("--bucket", self._address["Bucket"], "--key", self._address["Key"], "--upload-id", self._id)
+        return f"to remove it: aws s3api abort-multipart-upload {shlex.join(words)}"
 
     def _tell_if_completed(self, error: BaseException | None) -> None:
         """Add a note to ``error`` if the upload is no more because the store was faster than the cancel."""

@@ -7,6 +7,7 @@ from typing import Any, final
 
 from penstock.connectors._loop_thread import LoopThread
 from penstock.connectors.objects._errors import translating
+from penstock.core._last_wait import last_wait, last_wait_after_cancel
 from penstock.core.cancel import CancelScope, check_cancelled
 from penstock.errors import SinkError
 
@@ -35,7 +36,7 @@ class Upload:
 
     def begin(self, first_part: bytes) -> None:
         """Create the upload. ``first_part`` must be as large as the writer's buffer: that is what makes it do so."""
-        self._call_out_of_reach(lambda: self._writer.write(first_part))
+        self._call_out_of_reach(lambda: self._writer.write(first_part), "creating the upload")
         self._can_abort = True
         self.bytes_written += len(first_part)
 
@@ -49,11 +50,11 @@ class Upload:
         """Wait for the last parts, then make the object appear."""
         check_cancelled()
         self._can_abort = False  # obstore aborts by itself when this fails
-        self._call_out_of_reach(self._writer.close)
+        self._call_out_of_reach(self._writer.close, "completing the upload")
 
-    def _call_out_of_reach(self, operation: Any) -> None:
+    def _call_out_of_reach(self, operation: Any, doing: str) -> None:
         self._is_uncertain = True
-        with translating(self._where, SinkError):
+        with last_wait_after_cancel(self._where, doing, GRACE_SECONDS), translating(self._where, SinkError):
             self._loop.call(operation, grace_seconds=GRACE_SECONDS)
         self._is_uncertain = False
 
@@ -71,7 +72,10 @@ class Upload:
             error.add_note(f"{self._where}: the store did not answer, an unfinished upload may remain there")
 
     def _abort(self, error: BaseException) -> None:
-        with CancelScope(shield=True, timeout=GRACE_SECONDS) as scope:
+        with (
+            last_wait(self._where, "aborting the upload", GRACE_SECONDS),
+            CancelScope(shield=True, timeout=GRACE_SECONDS) as scope,
+        ):
             try:
                 with translating(self._where, SinkError):
                     self._loop.call(lambda: self._writer.__aexit__(type(error), error, error.__traceback__))

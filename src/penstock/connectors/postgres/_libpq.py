@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import itertools
+import logging
 import select
 import struct
 import sys
@@ -26,11 +27,14 @@ from penstock._extras import need
 from penstock.connectors._descriptors import Waker
 from penstock.connectors.postgres import _libpq_stopping
 from penstock.connectors.postgres._row_stream import HOLD_BACK_SECONDS, Chunk, RowStream, RowTooLong, WideRow
+from penstock.core._last_wait import last_wait
 
 if TYPE_CHECKING:
     from psycopg import pq
 
 __all__ = ["Connection", "LostConnection", "ServerError", "connected"]
+
+_log = logging.getLogger("penstock.postgres")
 
 _READ = select.POLLIN
 _WRITE = select.POLLOUT
@@ -217,9 +221,17 @@ class Connection:
             if self._is_busy and self._pgconn.status == self._libpq.ConnStatus.OK:
                 seconds = _libpq_stopping.UPLOAD_SECONDS if self._is_uploading else _libpq_stopping.QUERY_SECONDS
                 settle = None if self._row_stream is None else self._row_stream.settle
-                _libpq_stopping.stop(self._pgconn, seconds, settle)
+                with last_wait(self._where, "stopping the query", seconds):
+                    has_stopped = _libpq_stopping.stop(self._pgconn, seconds, settle)
+                if not has_stopped and not self._is_uploading:
+                    _log.warning("%s: the server does not answer; a query of ours may still run there", self._where)
         finally:
             self._pgconn.finish()
+
+    @property
+    def _where(self) -> str:
+        """The server, as messages show it."""
+        return f"postgresql://{self._pgconn.host.decode()}:{self._pgconn.port.decode()}"
 
     # --- sending and receiving ----------------------------------------------------------------------------------
 

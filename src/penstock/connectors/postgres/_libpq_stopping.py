@@ -27,8 +27,8 @@ _READ = select.POLLIN
 _WRITE = select.POLLOUT
 
 
-def stop(pgconn: pq.abc.PGconn, seconds: float, settle: Callable[[float], None] | None = None) -> None:
-    """Ask the server to stop until it says that it has, for so many seconds at most.
+def stop(pgconn: pq.abc.PGconn, seconds: float, settle: Callable[[float], None] | None = None) -> bool:
+    """Ask the server to stop until it says that it has, for so many seconds at most; False if it has not.
 
     Args:
         pgconn: has a statement under way.
@@ -44,9 +44,10 @@ def stop(pgconn: pq.abc.PGconn, seconds: float, settle: Callable[[float], None] 
                 settle(deadline)
                 settle = None
             if _is_idle_within(pgconn, min(_CANCEL_AGAIN_SECONDS, seconds)):
-                return
+                return True
     except (foreign_error, OSError):
-        return  # the connection broke, and with it ends the query
+        return True  # the connection broke, and with it ends the query
+    return False
 
 
 def _request_cancel(pgconn: pq.abc.PGconn, deadline: float) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Literal, cast, final
 
+from penstock.core._last_wait import last_wait
 from penstock.core.cancel import CancelScope
 from penstock.errors import AlreadyExists, SinkError, SourceError
 from penstock.flow.contracts import PartToStore, Receipt, RemovableSink
@@ -178,7 +179,10 @@ class FilesPublication:
     def _remove(self, sinks: list[RemovableSink]) -> list[str]:
         """Remove what these have published, whoever may have cancelled us; return what could not be, a line each."""
         problems = []
-        with CancelScope(shield=True, timeout=_CLEANING_SECONDS) as scope:
+        with (
+            last_wait(self._files.display_name, "removing parts", _CLEANING_SECONDS),
+            CancelScope(shield=True, timeout=_CLEANING_SECONDS) as scope,
+        ):
             for sink in sinks:
                 try:
                     sink.remove()
