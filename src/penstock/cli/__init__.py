@@ -17,6 +17,7 @@ from penstock.cli.exit_codes import CLOSED_STDOUT, OK, USAGE, code_for_signal
 __all__ = ["main", "run_and_exit"]
 
 _SIGINT = 2
+_STDERR = 2
 _M_ARENA_MAX = -8  # malloc.h
 
 
@@ -30,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             return _run(argv)
         finally:
-            sys.stdout.flush()  # here, where a reader that has left can be caught, and not at exit
+            if sys.stdout is not None:  # `penstock ... >&-`
+                sys.stdout.flush()  # here, where a reader that has left can be caught, and not at exit
     except BrokenPipeError:  # `penstock --help | head -1`
         _forget_stdout()
         return CLOSED_STDOUT
@@ -47,6 +49,7 @@ def run_and_exit() -> NoReturn:
     """
     if sys.argv[1:2] != ["leaks"]:  # there the process is that of a script
         _prefer_frugal_libraries()
+        _fill_closed_streams()
     if sys.argv[1:2] == ["cp"] and "MALLOC_ARENA_MAX" not in os.environ:
         _keep_one_heap()
     try:
@@ -56,6 +59,18 @@ def run_and_exit() -> NoReturn:
     with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
         sys.stderr.flush()
     os._exit(code)
+
+
+def _fill_closed_streams() -> None:
+    """Put the null device where a standard stream was closed (``2>&-``), or the first file opened would become that stream.
+
+    ``sys.stdin`` and ``sys.stdout`` stay None, so that a copy from or to them fails; what is said goes nowhere.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(descriptor, True)  # as standard streams are
+    os.close(descriptor)
+    if sys.stderr is None:
+        sys.stderr = open(_STDERR, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - the process's own, to its end
 
 
 def _prefer_frugal_libraries() -> None:
@@ -89,7 +104,7 @@ def _run(argv: Sequence[str] | None) -> int:
     parser = build_parser()
     arguments = parser.parse_args(argv)
     if arguments.version:
-        sys.stdout.write(f"penstock {_version()}\n")
+        print(f"penstock {_version()}")  # nothing happens where standard output is closed
         return OK
     if arguments.command is None:
         parser.print_help(sys.stderr)

@@ -49,8 +49,7 @@ class Terminal:
     def answer(self, answer: str | Mapping[str, object]) -> None:
         """Print what was asked for (a plan), on standard output; plain values as JSON."""
         text = self._redact(answer) if isinstance(answer, str) else self._redact.json(answer, indent=2)
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+        print(text, flush=True)  # nothing happens where standard output is closed
 
     def summary(self, text: str, event: Mapping[str, object]) -> None:
         """Say how a copy went that did not fail."""

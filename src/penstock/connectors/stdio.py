@@ -37,6 +37,8 @@ def sink(request: SinkRequest) -> StandardOutput:
 
 @contextmanager
 def _reading() -> Iterator[ByteReader]:
+    if sys.stdin is None or sys.stdin.closed:
+        raise SourceError("it is closed", where=_INPUT)
     descriptor = _descriptor(sys.stdin)
     if descriptor is None:  # replaced by an object without one, as in tests: it can not block on anything outside
         yield cast(BinaryIO, sys.stdin.buffer)
