@@ -312,3 +312,12 @@ def test_a_copy_needs_no_standard_streams(shop: Penstock, closed: str) -> None:
     done = _in_shell(shop, f"cp sqlite:///shop.db out.csv -q 'select 1 as a' {closed}")
     assert done.returncode == 0
     assert (shop.folder / "out.csv").read_text() == "a\n1\n"
+
+
+def test_what_a_damaged_compressed_source_advises_is_a_flag_for_sources(shop: Penstock) -> None:
+    """Doing what the message says reads the file as it is."""
+    (shop.folder / "in.csv.gz").write_text("a\n1\n")
+    refused = shop("cp", "in.csv.gz", "out.csv")
+    assert refused.code == SOURCE
+    assert "--source-compression none" in refused.line
+    assert shop("cp", "in.csv.gz", "out.csv", "--source-compression", "none").code == 0
