@@ -167,6 +167,8 @@ def test_a_name_that_means_something_else_is_not_filled_with_csv(name: str) -> N
         ({"timeout": -1}, "timeout"),
         ({"stall_timeout": "never"}, "stall_timeout"),
         ({"if_exists": "append"}, "if_exists"),
+        ({"columns": "id"}, "a list of at least one name"),
+        ({"columns": []}, "a list of at least one name"),
     ],
 )
 def test_a_mistake_is_found_before_anything_is_touched(options: dict[str, object], complaint: str) -> None:

@@ -184,3 +184,11 @@ def test_a_postgres_query_from_the_environment(penstock: Penstock, postgres: Pos
     result = penstock("cp", "postgresql://", "-", "-q", "select 1 as one", "--format", "ndjson", **variables)
     assert result.code == 0, result.stderr
     assert json.loads(result.stdout) == {"one": 1}
+
+
+def test_a_limit_of_no_rows_gives_the_columns(shop: Penstock) -> None:
+    """Of a table and of a file, as LIMIT 0 does in SQL."""
+    result = shop("cp", "sqlite:///shop.db", "-", "-t", "orders", "--columns", "id,name", "--limit", "0", "--quiet")
+    assert (result.code, result.stdout) == (0, b"id,name\n")
+    (shop.folder / "in.csv").write_text("a\n1\n")
+    assert shop("cp", "in.csv", "-", "--limit", "0", "--quiet").stdout == b"a\n"

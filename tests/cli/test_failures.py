@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -259,8 +261,63 @@ def test_a_failure_is_in_the_summary(shop: Penstock) -> None:
 
 
 def test_a_summary_that_cannot_be_written_is_a_failure(shop: Penstock) -> None:
-    """The copy is there, but whoever waits for the summary must not take silence for success."""
-    result = shop("cp", "sqlite:///shop.db", "out.csv", "-t", "orders", "--summary", "missing/s.json", "--quiet")
+    """Found only at the end, the copy is there, but whoever waits for the summary must not take silence for success."""
+    result = shop("cp", "sqlite:///shop.db", "out.csv", "-t", "orders", "--summary", "/dev/full", "--quiet")
     assert result.code == 1
-    assert "missing/s.json" in result.line
+    assert "/dev/full" in result.line
     assert shop.files() == {"out.csv"}
+
+
+@pytest.mark.parametrize("file", ["missing/s.json", "-", "in.csv", "out.csv", "./out.csv", "."])
+def test_a_summary_in_a_wrong_place_is_refused_before_anything_is_copied(shop: Penstock, file: str) -> None:
+    """A folder, none, standard output; and above all not the source or the destination, whose data it would replace."""
+    (shop.folder / "in.csv").write_text("a\n1\n")
+    result = shop("cp", "in.csv", "out.csv", "--summary", file)
+    assert result.code == USAGE
+    assert "summary" in result.line
+    assert shop.files() == {"in.csv"}
+    assert (shop.folder / "in.csv").read_text() == "a\n1\n"
+
+
+# -- standard streams that are closed ------------------------------------------------------------------------------
+
+
+def _in_shell(shop: Penstock, command: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        ["/bin/sh", "-c", f'"$0" -W error -m penstock {command}', sys.executable],
+        cwd=shop.folder,
+        env=shop.environment,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_closed_standard_output_is_the_sinks_failure(shop: Penstock) -> None:
+    """One line, no traceback."""
+    done = _in_shell(shop, "cp sqlite:///shop.db - -t orders >&-")
+    assert (done.returncode, done.stderr) == (SINK, b"penstock: standard output: it is closed\n")
+
+
+def test_a_closed_standard_input_is_the_sources_failure(shop: Penstock) -> None:
+    """One line, and no destination."""
+    done = _in_shell(shop, "cp - out.csv --source-format csv <&-")
+    assert (done.returncode, done.stderr) == (SOURCE, b"penstock: standard input: it is closed\n")
+    assert shop.files() == set()
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_copy_needs_no_standard_streams(shop: Penstock, closed: str) -> None:
+    """As daemons have them: what would be said is not, and none of it ends up in a file that was opened instead."""
+    done = _in_shell(shop, f"cp sqlite:///shop.db out.csv -q 'select 1 as a' {closed}")
+    assert done.returncode == 0
+    assert (shop.folder / "out.csv").read_text() == "a\n1\n"
+
+
+def test_what_a_damaged_compressed_source_advises_is_a_flag_for_sources(shop: Penstock) -> None:
+    """Doing what the message says reads the file as it is."""
+    (shop.folder / "in.csv.gz").write_text("a\n1\n")
+    refused = shop("cp", "in.csv.gz", "out.csv")
+    assert refused.code == SOURCE
+    assert "--source-compression none" in refused.line
+    assert shop("cp", "in.csv.gz", "out.csv", "--source-compression", "none").code == 0

@@ -216,6 +216,24 @@ def test_if_exists_says_what_happens_to_a_table(uri: str) -> None:
         table_sink(uri, table="main.schema").check()
 
 
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([{"a": 1, "s p": "x", "select": None}]),
+        pa.array([[{"a": 1}]]),
+        pa.array([[("k", {"a": 1})]], pa.map_(pa.string(), pa.struct({"a": pa.int64()}))),
+    ],
+)
+def test_nested_columns_are_appended_to_the_table_they_made(uri: str, column: pa.Array) -> None:
+    """DESCRIBE quotes the names inside only where it must, and that makes no other type of it."""
+    batch = pa.RecordBatch.from_arrays([column], names=["v"])
+    load(uri, batch)
+    load(uri, batch, if_exists="append")
+    other = pa.RecordBatch.from_arrays([pa.array([{"b": 1}])], names=["v"])
+    with pytest.raises(SinkError, match="is to be loaded into it"):
+        load(uri, other, if_exists="append")
+
+
 def test_columns_are_appended_by_name(uri: str) -> None:
     """Upper and lower case are one, order does not matter, what is missing has its default."""
     run(uri, "CREATE TABLE t (c TEXT DEFAULT 'd', B TEXT, A HUGEINT)")

@@ -175,7 +175,7 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     one.add_argument("-f", "--file", metavar="FILE", help="file that holds the query")
     group.add_argument("--columns", metavar="A,B", type=_names, help="columns of the table, in this order")
     group.add_argument("--where", metavar="SQL", help="condition on the rows of the table")
-    group.add_argument("--limit", metavar="N", type=_count, help="at most so many rows")
+    group.add_argument("--limit", metavar="N", type=_count_or_none, help="at most so many rows")
     group.add_argument("--source-format", metavar="NAME", help="what SRC holds, where its name does not tell")
     group.add_argument("--source-compression", metavar="NAME", help="how SRC is compressed: gzip, zstd or none")
     _add_options(group, "--source-format-option", help="what only the format of SRC knows, such as delimiter=;")
@@ -350,6 +350,11 @@ def _names(text: str) -> list[str]:
     if not names or not all(names):
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of names like a,b,c")
     return names
+
+
+def _count_or_none(text: str) -> int:
+    """Read how many rows; 0 is for the columns alone."""
+    return 0 if text == "0" else _count(text)
 
 
 def _count(text: str) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from penstock import api
-from penstock.cli.exit_codes import CLOSED_STDOUT, FAILED, OK, code_for, code_for_signal
+from penstock.cli.exit_codes import CLOSED_STDOUT, FAILED, OK, USAGE, code_for, code_for_signal
 from penstock.cli.redaction import Redactor
 from penstock.cli.request import plan_of, redactor_of
 from penstock.cli.signals import Interruptible
@@ -28,6 +28,9 @@ def run(arguments: argparse.Namespace) -> int:
     )
     interruptible = Interruptible()
     with terminal.showing_log(hint=interruptible.hint):
+        if (refusal := _summary_refusal(arguments)) is not None:
+            terminal.error(ConfigurationError(refusal))
+            return USAGE
         ending = _attempt(arguments, interruptible)
         _tell(ending, terminal)
         if arguments.summary is None:
@@ -79,6 +82,21 @@ def _tell(ending: _Ending, terminal: Terminal) -> None:
         terminal.error(ending.error)
     else:
         terminal.summary(ending.text, {"event": "done" if ending.code == OK else "stopped", **ending.to_dict()})
+
+
+def _summary_refusal(arguments: argparse.Namespace) -> str | None:
+    """Say why the summary can not go where it is to, before anything is copied: later it could replace the data itself."""
+    if arguments.summary is None:
+        return None
+    file = Path(arguments.summary)
+    if arguments.summary == "-":
+        return "--summary takes a file, not '-': standard output is for data; --progress json reports on standard error"
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        return f"cannot write the summary {file}: {'it is a folder' if file.is_dir() else 'there is no such folder'}"
+    for side, address in (("SRC", arguments.source), ("DST", arguments.destination)):
+        if address != "-" and Path(address).resolve() == file.resolve():
+            return f"cannot write the summary {file}: it is {side}, which it would replace"
+    return None
 
 
 def _write_summary(file: Path, ending: _Ending, redact: Redactor, terminal: Terminal) -> int:

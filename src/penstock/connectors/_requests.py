@@ -87,6 +87,10 @@ class SourceRequest(_Request):
     def __post_init__(self) -> None:
         if self.query is not None and self.table is not None:
             raise ConfigurationError("give a query or a table, not both")
+        if isinstance(self.columns, str) or (self.columns is not None and not self.columns):
+            raise ConfigurationError(
+                f"columns is {self.columns!r}; it takes a list of at least one name, or None for all"
+            )
         if self.limit is not None and self.limit < 0:
             raise ConfigurationError(f"limit must not be below zero: {self.limit}")
         if self.on_type_loss not in ON_TYPE_LOSS:

@@ -135,7 +135,7 @@ class _Decompressed:
             )
         return SourceError(
             f"damaged {self._name} data within its first {position} bytes",
-            hint=f"is it {self._name} at all? --compression none reads it as it is",
+            hint=f"is it {self._name} at all? --source-compression none reads it as it is",
         )
 
 

@@ -174,7 +174,7 @@ class DuckdbSink:
                 known = ", ".join(known for known, _ in there.values())
                 message = f"the table has no column {name!r}"
                 raise SinkError(message, where=self.display_name, hint=f"it has {known}")
-            if not fits(kind, there[name.lower()][1]):
+            if not fits(kind, there[name.lower()][1]) and _as_described(database, kind) != there[name.lower()][1]:
                 message = (
                     f"column {name!r} is {there[name.lower()][1]} in the table, and {kind} is to be loaded into it"
                 )
@@ -192,6 +192,12 @@ class DuckdbSink:
     def _already_exists(self) -> AlreadyExists:
         hint = "if_exists may be overwrite, append or skip"
         return AlreadyExists("the table exists already", where=self.display_name, hint=hint)
+
+
+def _as_described(database: Database, kind: str) -> str:
+    """Spell a type as DESCRIBE does, which quotes names inside a STRUCT only where it must."""
+    [[spelled]] = database.rows(f"SELECT typeof(CAST(NULL AS {kind}))")  # column_types made and quoted it
+    return str(spelled)
 
 
 @final
