@@ -593,3 +593,14 @@ def test_a_column_alone_is_no_table(column: Any) -> None:
     """It is Arrow data, but has no name; the error says what to do."""
     with pytest.raises(SourceError, match="one column, not a table"), source(column).open_batches():
         pytest.fail("it was opened")
+
+
+def test_a_generator_that_has_run_is_no_empty_table(tmp_path: Path) -> None:
+    """Run twice, a flow or a copy fails the second time, and the file of the first one stays."""
+    flow = penstock.read({"a": number} for number in range(3))
+    flow.write(tmp_path / "a.csv")
+    with pytest.raises(SourceError, match="the generator has run already"):
+        flow.write(tmp_path / "a.csv", if_exists="overwrite")
+    assert (tmp_path / "a.csv").read_text() == "a\n0\n1\n2\n"
+    penstock.copy((row for row in ()), tmp_path / "empty.csv")
+    assert (tmp_path / "empty.csv").read_text() == ""

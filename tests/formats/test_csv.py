@@ -292,3 +292,25 @@ def test_the_number_of_rows_is_returned() -> None:
     table = Table(pa.table({"a": ["x\ny"] * 10}), rows_per_batch=3)
     assert formats.format_by_name("csv").encode(table, out) == 10
     assert out.writes == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (b"a,b\r1,2\r", 1),
+        (b"a\rb\n1\n", 1),
+        (b"a\n1\n2\r3\n", 3),
+        (b'a,b\n"x\ry",1\r\n2\r3,4\n', 3),
+        (b'a\n"x\n\r"\n1\r2\n', 4),
+        (b"a\n1\r", 2),
+    ],
+)
+def test_a_bare_carriage_return_is_refused(text: bytes, line: int) -> None:
+    """Some take it for a line end, others for data: a header would have no end, and a row become two."""
+    with pytest.raises(SourceError, match=rf"line {line}: a carriage return .*LF or CRLF"):
+        decoded("csv", text)
+
+
+def test_a_carriage_return_in_quotes_is_data() -> None:
+    """And before a line feed the end of a line."""
+    assert decoded("csv", b'"a\rb",c\r\n"x\r",y\r\n').to_pylist() == [{"a\rb": "x\r", "c": "y"}]

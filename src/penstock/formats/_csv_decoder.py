@@ -95,6 +95,7 @@ class CsvDecoder:
 
     def _parsed(self, block: bytes) -> pa.Table:
         self._check_quotes(block)
+        self._check_line_ends(block)
         table = self._table(block, self._parsed_types)
         self._line += block.count(b"\n")
         return table
@@ -124,6 +125,7 @@ class CsvDecoder:
 
     def _fields(self, record: bytes, called: str) -> list[str]:
         self._check_quotes(record)
+        self._check_line_ends(record)
         try:
             text = record.decode()
         except UnicodeDecodeError as exc:
@@ -210,6 +212,24 @@ class CsvDecoder:
             f"line {line}: a quote in the middle of a field",
             hint=f"quote the field and double the quote: {self._layout.quote * 2}",
         )
+
+    def _check_line_ends(self, block: bytes) -> None:
+        """Refuse a CR that is no part of a line end, and not in quotes: Arrow ends a row there, a header never ends."""
+        if block.count(b"\r") == block.count(b"\r\n"):
+            return
+        for found in _quoted_or_bare_return(self._layout.quote).finditer(block):
+            if found[0] == b"\r":
+                line = self._line + block.count(b"\n", 0, found.start())
+                raise SourceError(
+                    f"line {line}: a carriage return (CR) without a line feed (LF), outside quotes",
+                    hint="lines end with LF or CRLF: convert the file (tr '\\r' '\\n'), or quote the field",
+                )
+
+
+@lru_cache
+def _quoted_or_bare_return(quote: str) -> re.Pattern[bytes]:
+    mark = re.escape(quote)
+    return re.compile(f"{mark}[^{mark}]*{mark}|\r(?!\n)".encode())
 
 
 @lru_cache

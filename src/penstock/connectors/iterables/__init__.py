@@ -14,6 +14,7 @@ what you opened and may still need (a file, a cursor, a frame) is left to you.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -129,12 +130,19 @@ def rows_to_batches(
 class _Held:
     """An iterable, and whether it is for us to close."""
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: Any, where: str) -> None:
         self._value = value
+        self._where = where
 
     @contextmanager
     def iterated(self) -> Iterator[Iterator[Any]]:
-        """Iterate; close the iterator on every way out, if it was made for this."""
+        """Iterate; close the iterator on every way out, if it was made for this.
+
+        Raises:
+            SourceError: it is a generator that has run already: no row is left, which would look like success.
+        """
+        if inspect.isgenerator(self._value) and inspect.getgeneratorstate(self._value) == inspect.GEN_CLOSED:
+            raise SourceError("the generator has run already", where=self._where, hint="make a new one for each run")
         iterator = iter(self._value)
         try:
             yield iterator
@@ -160,7 +168,7 @@ class IterableSource:
         self.rows_read: int | None = None
         self._request = request
         self._value = value
-        self._held = _Held(value)
+        self._held = _Held(value, request.shown)
 
     def open_bytes(self, format_name: str) -> AbstractContextManager[Iterator[bytes]]:
         """Refuse: there are no encoded bytes here, ``byte_formats`` is empty."""
@@ -241,7 +249,7 @@ class EncodedSource:
     def __init__(self, request: SourceRequest, value: Any) -> None:
         self.display_name = request.shown
         self._value = value
-        self._held = _Held(value)
+        self._held = _Held(value, request.shown)
         name = getattr(value, "name", "")
         path = PurePath(name).name if isinstance(name, str) else ""
         can_look = isinstance(value, (*Bytes, list, tuple))
