@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import penstock
 from penstock import api
 from penstock.engines.outcome import Snapshot
+from penstock.errors import ConfigurationError
 from tests.engines.parts import BytesSource, MemorySink
 
 ENDLESS = "with recursive n(i) as (select 1 union all select i + 1 from n) select i from n"
@@ -186,3 +189,10 @@ def test_options_are_the_keywords_of_copy() -> None:
     parameters = inspect.signature(penstock.copy).parameters.values()
     keywords = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "progress"}
     assert keywords == {option.name: option.default for option in dataclasses.fields(api.CopyOptions)}
+
+
+@pytest.mark.parametrize("destination", [None, io.BytesIO(), 5], ids=lambda value: type(value).__name__)
+def test_what_is_no_destination_is_refused(destination: Any) -> None:
+    """A file object is none either: it could not be published whole."""
+    with pytest.raises(ConfigurationError, match=f"of type {type(destination).__name__}: give an address"):
+        penstock.copy([{"a": 1}], destination)

@@ -72,6 +72,10 @@ def target_of(
         if isinstance(destination, TableSink):
             return Target(destination)
         return Target(destination, *_choose_target("", source, options))
+    if not isinstance(destination, str | os.PathLike):
+        raise ConfigurationError(
+            f"nothing can be written to an object of type {type(destination).__name__}: give an address, a path, or a sink"
+        )
     address = os.fspath(destination)
     if connectors.takes_tables(address):
         return Target(_open_table(address, options, origin))

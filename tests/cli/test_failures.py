@@ -321,3 +321,30 @@ def test_what_a_damaged_compressed_source_advises_is_a_flag_for_sources(shop: Pe
     assert refused.code == SOURCE
     assert "--source-compression none" in refused.line
     assert shop("cp", "in.csv.gz", "out.csv", "--source-compression", "none").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["cp", "a.csv", "-", "--colums", "id"],
+            "penstock cp: unrecognized arguments: --colums id; did you mean '--columns'? (see penstock cp --help)",
+        ),
+        (
+            ["plan", "a.csv", "-", "--sumary=x"],
+            "penstock plan: unrecognized arguments: --sumary=x; did you mean '--summary'?",
+        ),
+        (["cp", "a.csv", "b.csv", "c.csv"], "penstock cp: unrecognized arguments: c.csv (see penstock cp --help)"),
+        (
+            ["cp", "a.csv", "b.csv", "postgresql://u:hidden@h/d"],
+            "penstock cp: unrecognized arguments: postgresql://u:***@h/d",
+        ),
+    ],
+)
+def test_what_is_left_over_is_told_by_the_command_it_was_meant_for(
+    shop: Penstock, arguments: list[str], message: str
+) -> None:
+    """With the flag that may have been meant, and without a password."""
+    result = shop(*arguments)
+    assert result.code == USAGE
+    assert result.line.startswith(message)

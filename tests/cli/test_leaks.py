@@ -243,7 +243,7 @@ def test_ignored_leaks_are_none(penstock: Penstock, rules: Sequence[str], code: 
         (["--ignore", "", "script.py"], "penstock: ignore() without any condition would ignore every leak"),
         (["--grace", "soon", "script.py"], "penstock: --grace 'soon' is not a duration"),
         (["--grace", "-1", "script.py"], "penstock: --grace must be above zero, not '-1'"),
-        (["--nonsense", "script.py"], "penstock: unrecognized arguments: --nonsense"),
+        (["--nonsense", "script.py"], "penstock leaks: unrecognized arguments: --nonsense"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -92,7 +92,7 @@ def _keep_one_heap() -> None:
 
 def _run(argv: Sequence[str] | None) -> int:
     parser = build_parser()
-    arguments = parser.parse_args(argv)
+    arguments = parser.parsed(argv)
     if arguments.version:
         say(f"penstock {_version()}\n")
         return OK

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import csv
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from penstock.cli.exit_codes import USAGE
 from penstock.cli.redaction import Redactor
 from penstock.flow.losses import ON_TYPE_LOSS
+from penstock.flow.suggest import did_you_mean
 
 __all__ = ["build_parser"]
 
@@ -87,11 +89,29 @@ exit codes:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the secrets an argument may hold."""
+    """Says what is wrong in one line, without the secrets an argument may hold.
+
+    Attributes:
+        commands: the parser of each command, by its name.
+    """
+
+    commands: Mapping[str, _Parser] = {}
 
     def error(self, message: str) -> NoReturn:
         """Exit with the code for usage."""
         self.exit(USAGE, Redactor()(f"{self.prog}: {message} (see {self.prog} --help)\n"))
+
+    def parsed(self, argv: Sequence[str] | None) -> argparse.Namespace:
+        """Parse the whole command line; what is left over is told by the command that it was meant for."""
+        arguments, unknown = self.parse_known_args(argv)
+        if unknown:
+            self.commands.get(arguments.command, self)._refuse(unknown)
+        return arguments
+
+    def _refuse(self, unknown: Sequence[str]) -> NoReturn:
+        flag = next((word for word in unknown if word.startswith("--")), "").partition("=")[0]
+        meant = did_you_mean(flag, self._option_string_actions) if flag else ""
+        self.error(f"unrecognized arguments: {' '.join(unknown)}{meant and '; '}{meant}")
 
 
 class _Program(argparse.Action):
@@ -110,7 +130,7 @@ class _Program(argparse.Action):
         setattr(namespace, self.dest, program)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> _Parser:
     """Return the parser of the whole command line."""
     parser = _Parser(
         prog="penstock",
@@ -124,6 +144,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_cp(commands)
     _add_plan(commands)
     _add_leaks(commands)
+    parser.commands = commands.choices
     return parser
 
 
