@@ -11,36 +11,20 @@ __all__ = ["PartRooms"]
 
 @final
 class PartRooms:
-    """Rooms for parts, each with memory of its own. The first parts have new ones, all others those that are free.
+    """As many rooms as there ever were parts in memory at once; what is free is used before there is another."""
 
-    So an upload has after some parts all the memory that it will ever have. If a free room went before a new one, how many there
-    are would depend on how many parts the store has let wait at some time: the longer an upload, the more.
-
-    Args:
-        most: how many parts there may be at once.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._made = 0
+    def __init__(self) -> None:
         self._free: list[MemoryBody] = []
 
     def take(self, size: int) -> MemoryBody:
         """Return an empty body for ``size`` bytes. One thread at a time."""
-        self._close_all_but(size)
-        if self._free and self._made >= self._most:
+        while self._free:
             body = self._free.pop()
-            body.empty()
-            return body
-        self._made += 1
+            if body.room_bytes == size:
+                body.empty()
+                return body
+            body.close()  # parts have grown
         return MemoryBody(size)
-
-    def _close_all_but(self, size: int) -> None:
-        """Give the memory of free rooms back that have another size: parts have grown."""
-        for body in [body for body in self._free if body.room_bytes != size]:
-            self._free.remove(body)
-            self._made -= 1
-            body.close()
 
     def give_back(self, body: PartBody) -> None:
         """Have the room of a part that was sent, or has failed, used again. Any thread."""

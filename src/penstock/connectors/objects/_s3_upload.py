@@ -73,7 +73,7 @@ class MultipartUpload:
         self._bodies: dict[int, PartBody] = {}
         self._budget = Budget(max(plan.memory_bytes, 2 * plan.part_bytes))
         self._least_weight = self._budget.limit_bytes // (concurrency + 1)
-        self._rooms = PartRooms(concurrency + 1)
+        self._rooms = PartRooms()
         self._has_unanswered_parts = False
         self._is_completing = False
         self._is_complete = False
