@@ -224,7 +224,6 @@ def test_a_way_is_measured_at_both_sizes_and_its_rows_are_counted(way: str, tmp_
     few_rows(tmp_path)
     with ExitStack() as stack:
         ground = Ground(tmp_path, stack, tmp_path)
-        vars(ground)["environment"] = {}  # no store is needed
         measured = way_of(ground, way, rows=10, rounds=1)
     assert measured.failed == ""
     assert min(measured.peaks) > 10 << 20
@@ -236,7 +235,6 @@ def test_rows_that_did_not_arrive_are_a_failure(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": [1]}), tmp_path / "lineitem-100.parquet")
     with ExitStack() as stack:
         ground = Ground(tmp_path, stack, tmp_path)
-        vars(ground)["environment"] = {}
         measured = way_of(ground, "file.parquet file.csv", rows=10, rounds=1)
     assert measured.failed == "1 rows of 100 arrived"
     assert "failed: 1 rows of 100 arrived" in table([measured], 10)

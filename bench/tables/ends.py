@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -67,11 +67,8 @@ class Ground:
     keep: Path
     _places: dict[str, Place] = field(default_factory=dict)
     _made: set[str] = field(default_factory=set)
-
-    @cached_property
-    def environment(self) -> Mapping[str, str]:
-        """Variables by which clients find the object store."""
-        return self.stack.enter_context(object_store()).environment
+    environment: dict[str, str] = field(default_factory=dict)
+    """Variables by which clients find the object store, once there is one."""
 
     # --- sources ------------------------------------------------------------------------------------------------
 
@@ -113,6 +110,8 @@ class Ground:
         return path
 
     def _object(self, file: Path) -> str:
+        if not self.environment:
+            self.environment.update(self.stack.enter_context(object_store()).environment)
         address = f"s3://bench/{file.name}"
         if self._is_new(address):
             command = [sys.executable, "-m", "penstock", "cp", str(file), address, "--quiet"]

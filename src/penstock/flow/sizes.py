@@ -26,18 +26,28 @@ def own_bytes(batch: pa.RecordBatch) -> int:
     return sum(int((column.indices if is_dictionary(column.type) else column).nbytes) for column in columns)
 
 
-def joined(batches: Iterable[pa.RecordBatch], few_bytes: int = _FEW_BYTES) -> Iterator[pa.RecordBatch]:
+def joined(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, few_bytes: int = _FEW_BYTES
+) -> Iterator[pa.RecordBatch]:
     """Yield batches of less than ``few_bytes`` together, up to about that: each costs an encoder a millisecond.
 
-    Only for batches that are there already. Others would wait here for what comes after them.
+    Only for batches that are there already: others would wait here for what comes after them.
+
+    Args:
+        batches: all of ``schema``.
+        schema: where a dictionary is in it, they come as they are: Arrow can not join all of those.
+        few_bytes: what is too small to come alone.
     """
+    if any(map(_has_dictionary, schema.types)):
+        yield from batches
+        return
     waiting: list[pa.RecordBatch] = []
     size = 0
     for batch in batches:
         if waiting and size + batch.nbytes > few_bytes:
             yield _one(waiting)
             waiting, size = [], 0
-        if batch.nbytes > few_bytes or _has_dictionary(batch.schema):
+        if batch.nbytes > few_bytes:
             yield batch
         else:
             waiting.append(batch)
@@ -54,6 +64,10 @@ def _one(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     return together
 
 
-def _has_dictionary(schema: pa.Schema) -> bool:
-    """Return whether there is one, also deep inside: Arrow can not join all of those."""
-    return "dictionary<" in str(schema)
+def _has_dictionary(kind: Any) -> bool:
+    """Return whether a type is one, or has one inside."""
+    arrow = need("pyarrow", extra="arrow", why="hold tables")
+    if isinstance(kind, arrow.BaseExtensionType):
+        return _has_dictionary(kind.storage_type)
+    inside = (kind.field(index).type for index in range(kind.num_fields))
+    return bool(arrow.types.is_dictionary(kind)) or any(map(_has_dictionary, inside))

@@ -110,7 +110,7 @@ def _sliced_stream(
     """Return batches without views, none too large, and none too small either where all ``are_there`` already."""
     plain = without_views(schema)
     copied = (piece for batch in batches for piece in without_views_in(batch, plain, batch_bytes))
-    return Batches(plain, sliced(joined(copied) if are_there else copied, batch_bytes))
+    return Batches(plain, sliced(joined(copied, plain) if are_there else copied, batch_bytes))
 
 
 def sliced(batches: Any, batch_bytes: int) -> Iterator[pa.RecordBatch]:
