@@ -7,9 +7,7 @@ import io
 import re
 import socket
 import traceback
-from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -21,7 +19,7 @@ from penstock.connectors import mysql
 from penstock.errors import BudgetExceeded, ConfigurationError, SourceError
 from penstock.flow.contracts import Describable, Source
 from penstock.flow.losses import Losses
-from tests.connectors.mysql_parts import make, no_settings_from_outside, nobody_left, query
+from tests.connectors.mysql_parts import make, query
 from tests.connectors.parts import SECRET, read_rows, read_table, source_of
 from tests.formats.streams import Collected, Table
 
@@ -29,18 +27,7 @@ if TYPE_CHECKING:
     from tests.servers.mariadb import MariaDbDatabase, MariaDbServer
 
 
-@pytest.fixture(autouse=True)
-def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    no_settings_from_outside(monkeypatch, tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No session outlives a test by more than the moment the server needs to notice."""
-    database = request.getfixturevalue("mariadb") if "mariadb" in request.fixturenames else None
-    yield
-    if database is not None:
-        nobody_left(database)
+pytestmark = pytest.mark.usefixtures("mysql_alone")
 
 
 # --- values ---

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,25 +21,14 @@ from tests.connectors.mysql_partitions import (
     read_each,
     values_in,
 )
-from tests.connectors.mysql_parts import make, no_settings_from_outside, nobody_left
+from tests.connectors.mysql_parts import make
 from tests.connectors.parts import read_table
 
 if TYPE_CHECKING:
     from tests.servers.mariadb import MariaDbDatabase
 
 
-@pytest.fixture(autouse=True)
-def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    no_settings_from_outside(monkeypatch, tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No session outlives a test by more than the moment the server needs to notice."""
-    database = request.getfixturevalue("mariadb") if "mariadb" in request.fixturenames else None
-    yield
-    if database is not None:
-        nobody_left(database)
+pytestmark = pytest.mark.usefixtures("mysql_alone")
 
 
 # --- every row once -----------------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pymysql  # type: ignore[import-untyped]  # it has none
@@ -18,7 +17,7 @@ from penstock.connectors.mysql import _snapshot
 from penstock.core.cancel import CancelScope, fail_after
 from penstock.errors import ConfigurationError, DeadlineExceeded, SourceError
 from tests.connectors.mysql_partitions import ROWS, SLOW, make_numbered, partitioned, read_each, values_in
-from tests.connectors.mysql_parts import first_of, make, no_settings_from_outside, nobody_left, running
+from tests.connectors.mysql_parts import first_of, make, nobody_left, running
 from tests.connectors.parts import Cancellable, open_descriptors, read_table
 from tests.core.threads import start, wait_until
 from tests.servers.mariadb import run_mariadb
@@ -28,18 +27,7 @@ if TYPE_CHECKING:
     from tests.servers.mariadb import MariaDbDatabase, MariaDbServer
 
 
-@pytest.fixture(autouse=True)
-def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    no_settings_from_outside(monkeypatch, tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No session outlives a test by more than the moment the server needs to notice."""
-    database = request.getfixturevalue("mariadb") if "mariadb" in request.fixturenames else None
-    yield
-    if database is not None:
-        nobody_left(database)
+pytestmark = pytest.mark.usefixtures("mysql_alone")
 
 
 # --- one snapshot -------------------------------------------------------------------------------------------------------

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,8 +16,6 @@ from tests.connectors.mysql_parts import (
     SLEEP,
     first_of,
     make,
-    no_settings_from_outside,
-    nobody_left,
     query,
     running,
 )
@@ -30,18 +26,7 @@ if TYPE_CHECKING:
     from tests.servers.mariadb import MariaDbDatabase
 
 
-@pytest.fixture(autouse=True)
-def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    no_settings_from_outside(monkeypatch, tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No session outlives a test by more than the moment the server needs to notice."""
-    database = request.getfixturevalue("mariadb") if "mariadb" in request.fixturenames else None
-    yield
-    if database is not None:
-        nobody_left(database)
+pytestmark = pytest.mark.usefixtures("mysql_alone")
 
 
 COUNT = "SELECT count(*) FROM seq_1_to_10000 a, seq_1_to_10000 b, seq_1_to_10000 c"

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from penstock.connectors.postgres import _wide_rows
+from penstock.connectors.postgres._unfinished_row import UnfinishedRow
 from penstock.connectors.postgres._wide_rows import taken_apart
 from penstock.errors import BudgetExceeded
 from tests.connectors.parts import read_bytes, read_rows, read_table
@@ -42,17 +43,15 @@ def test_a_row_that_is_too_long_is_refused(postgres: PostgresDatabase, read: obj
 
 def test_most_of_a_row_that_is_too_long_is_never_received(postgres: PostgresDatabase) -> None:
     """The limit is on memory, so it counts before the row is complete: the server is told to stop half way."""
-    from penstock.connectors.postgres import _libpq
-
     received: list[int] = []
-    looked = _libpq._Unfinished.before_receiving
+    looked = UnfinishedRow.before_receiving
 
-    def looking(self: _libpq._Unfinished, rows: int) -> None:
+    def looking(self: UnfinishedRow, rows: int) -> None:
         looked(self, rows)
         received.append(self._bytes)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(_libpq._Unfinished, "before_receiving", looking)
+        patched.setattr(UnfinishedRow, "before_receiving", looking)
         with pytest.raises(BudgetExceeded, match="row 1 is longer than"):
             read_bytes(query(postgres, "SELECT repeat('x', 64 << 20) AS body", max_row_bytes=8 * MEBIBYTE))
     assert max(received) <= 8 * MEBIBYTE

@@ -11,13 +11,10 @@ what ``most_row_bytes`` is for, and why nothing here makes a fourth.
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import logging
 import select
-import struct
 import sys
-import termios
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
@@ -27,6 +24,7 @@ from penstock._extras import need
 from penstock.connectors._descriptors import Waker
 from penstock.connectors.postgres import _libpq_stopping
 from penstock.connectors.postgres._row_stream import HOLD_BACK_SECONDS, Chunk, RowStream, RowTooLong, WideRow
+from penstock.connectors.postgres._unfinished_row import UnfinishedRow
 from penstock.core._last_wait import last_wait
 
 if TYPE_CHECKING:
@@ -277,7 +275,7 @@ class Connection:
         """Add whole rows to ``data``; return how many, and whether there may be more."""
         # Added up at once: keeping the rows in a list keeps two collectable objects for each, and triples the time.
         rows = 0
-        unfinished = _Unfinished(self._pgconn.socket, most_row_bytes)
+        unfinished = UnfinishedRow(self._pgconn.socket, most_row_bytes)
         with self._foreign_errors_translated():
             for length, row in map(self._pgconn.get_copy_data, itertools.repeat(1)):
                 if length > 0:
@@ -371,30 +369,6 @@ class CopyIn:
     def finish(self) -> int:
         """End the data, block until the server has digested it, and return how many rows it took."""
         return self._connection._end_copy_in()
-
-
-class _Unfinished:
-    """Notices that a row is going to be too long while it is still coming.
-
-    libpq does not say how much of a row it has. But until a row is complete, all that comes in belongs to it.
-    """
-
-    def __init__(self, descriptor: int, most_bytes: int | None) -> None:
-        self._descriptor = descriptor
-        self._most_bytes = most_bytes
-        self._rows = -1
-        self._bytes = 0
-
-    def before_receiving(self, rows: int) -> None:
-        """Look at what is about to be received, after ``rows`` whole ones."""
-        if self._most_bytes is None:
-            return
-        if rows != self._rows:  # not counted: it may be the rest of the row before, too
-            self._rows, self._bytes = rows, 0
-            return
-        self._bytes += struct.unpack("i", fcntl.ioctl(self._descriptor, termios.FIONREAD, b"\0\0\0\0"))[0]
-        if self._bytes > self._most_bytes:
-            raise RowTooLong(rows)
 
 
 def _psycopg() -> Any:
