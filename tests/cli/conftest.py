@@ -18,6 +18,25 @@ import pytest
 SOURCE_TREE = Path(__file__).resolve().parents[2] / "src"
 PATIENCE_SECONDS = 20.0
 
+# A program with a source that no cancel reaches, ``stuck://``: it sleeps in a foreign call. It ends with ``sys.exit(main())``.
+STUCK_SOURCE = """
+import contextlib, os, sys, time
+from penstock import connectors
+from penstock.cli import main
+
+class Stuck:
+    display_name, byte_formats, rows_read = "stuck", frozenset({"csv"}), None
+    @contextlib.contextmanager
+    def open_bytes(self, format_name):
+        time.sleep(600)
+        yield iter(())
+    def open_batches(self):
+        raise NotImplementedError
+
+connectors.register_connector("stuck", "__main__")
+def source(request):
+    return Stuck()
+"""
 #: A query that never ends, and one that does not even give a first row.
 ENDLESS = "with recursive n(i) as (select 1 union all select i + 1 from n) select i, 'some words' as words from n"
 SILENT = "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n"

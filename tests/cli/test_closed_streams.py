@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.cli.conftest import ENDLESS, Penstock, Result
+from tests.cli.conftest import ENDLESS, STUCK_SOURCE, Penstock, Result
 
 ROWS = 300_000
 COPY = "cp sqlite:///shop.db out.csv -t orders"
@@ -122,23 +122,9 @@ def test_a_second_signal_leaves_although_nobody_can_be_told(shop: Penstock, read
 
 
 # A source that no cancel reaches, and a standard error that is a full pipe.
-STUCK_AND_FULL = """
-import contextlib, os, sys, time
-from penstock import connectors
-from penstock.cli import main
-
-class Stuck:
-    display_name, byte_formats, rows_read = "stuck", frozenset({"csv"}), None
-    @contextlib.contextmanager
-    def open_bytes(self, format_name):
-        time.sleep(600)
-        yield iter(())
-    def open_batches(self):
-        raise NotImplementedError
-
-connectors.register_connector("stuck", "__main__")
-def source(request):
-    return Stuck()
+STUCK_AND_FULL = (
+    STUCK_SOURCE
+    + """
 os.set_blocking(2, False)
 with contextlib.suppress(BlockingIOError):
     while True:
@@ -147,3 +133,4 @@ os.set_blocking(2, True)
 os.write(1, b"full\\n")
 sys.exit(main())
 """
+)

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from tests.cli.conftest import ENDLESS, SILENT, Penstock, finish, read_some
+from tests.cli.conftest import ENDLESS, SILENT, STUCK_SOURCE, Penstock, finish, read_some
 from tests.servers.http import Ending, HttpServer, Reply
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.s3 import S3Server
@@ -100,26 +100,7 @@ def test_a_signal_cancels_the_query_at_the_server(penstock: Penstock, postgres: 
     assert penstock.files() == set()
 
 
-# A source that no cancel reaches: it sleeps in a foreign call.
-STUCK = """
-import contextlib, sys, time
-from penstock import connectors
-from penstock.cli import main
-
-class Stuck:
-    display_name, byte_formats, rows_read = "stuck", frozenset({"csv"}), None
-    @contextlib.contextmanager
-    def open_bytes(self, format_name):
-        time.sleep(600)
-        yield iter(())
-    def open_batches(self):
-        raise NotImplementedError
-
-connectors.register_connector("stuck", "__main__")
-def source(request):
-    return Stuck()
-sys.exit(main())
-"""
+STUCK = STUCK_SOURCE + "sys.exit(main())"
 
 
 def test_a_second_signal_leaves_at_once(penstock: Penstock) -> None:

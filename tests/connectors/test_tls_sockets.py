@@ -8,6 +8,8 @@ import socket
 import ssl
 import struct
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,18 @@ def reset_by_peer() -> socket.socket:
     return server
 
 
+@contextmanager
+def troubled_store(
+    server: S3Server, trouble: Trouble, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> Iterator[Proxy]:
+    """Have S3's clients reach the server over TLS, whose bytes meet a trouble on their way."""
+    certificate = make_certificate(folder)
+    with in_front_of(server.port, certificate) as port, Proxy(port, down=trouble) as proxy:
+        use_only({**server.environment, "AWS_ENDPOINT_URL": f"https://127.0.0.1:{proxy.port}"}, monkeypatch)
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+        yield proxy
+
+
 def test_a_connection_reset_before_the_handshake_is_closed(unraisable: list[str]) -> None:
     """By wrapping it, which fails with what has happened, and leaves nothing open."""
     context = ssl.create_default_context()
@@ -68,13 +82,7 @@ def test_a_handshake_that_is_cut(
 ) -> None:
     """It is an error, on both sides, and both close what they had."""
     monkeypatch.setattr("penstock.connectors.objects._s3_client._FIRST_DELAY_SECONDS", 0.001)
-    certificate = make_certificate(tmp_path)
-    with (
-        in_front_of(s3_server.port, certificate) as port,
-        Proxy(port, down=Trouble("cut", after_bytes)) as proxy,
-    ):
-        use_only({**s3_server.environment, "AWS_ENDPOINT_URL": f"https://127.0.0.1:{proxy.port}"}, monkeypatch)
-        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    with troubled_store(s3_server, Trouble("cut", after_bytes), monkeypatch, tmp_path) as proxy:
         with pytest.raises(SinkError):
             sink_in(bucket).check()
         assert proxy.troubled >= 1
@@ -92,13 +100,7 @@ def test_a_cancel_while_the_handshake_is_held(
     after_bytes: int,
 ) -> None:
     """At whatever byte: it is left, and both sides close what they had."""
-    certificate = make_certificate(tmp_path)
-    with (
-        in_front_of(s3_server.port, certificate) as port,
-        Proxy(port, down=Trouble("stall", after_bytes)) as proxy,
-    ):
-        use_only({**s3_server.environment, "AWS_ENDPOINT_URL": f"https://127.0.0.1:{proxy.port}"}, monkeypatch)
-        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    with troubled_store(s3_server, Trouble("stall", after_bytes), monkeypatch, tmp_path) as proxy:
         call = Cancellable(lambda: sink_in(bucket).store(data_stream(b"x")))
         wait_until(lambda: proxy.troubled)
         call.cancel()
