@@ -50,13 +50,18 @@ class MemoryBody:
     """In memory of its own, which goes back to the system with it: pieces in the heap would leave holes there.
 
     Args:
-        room_bytes: what it can hold at most. What is not used costs nothing.
+        room_bytes: what it can hold at most. What was not used yet costs nothing, unless it was touched.
     """
 
     def __init__(self, room_bytes: int) -> None:
         self.size = 0
         self.room_bytes = room_bytes
         self._room = mmap.mmap(-1, room_bytes)
+
+    def touch(self) -> None:
+        """Have the system give all of the memory now."""
+        pages = -(-self.room_bytes // mmap.PAGESIZE)
+        self._room[:: mmap.PAGESIZE] = bytes(pages)
 
     def append(self, piece: bytes) -> None:
         self._room[self.size : self.size + len(piece)] = piece

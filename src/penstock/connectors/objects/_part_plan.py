@@ -1,7 +1,7 @@
 """How large each part of an upload is, so that an object of unknown length never runs out of part numbers. Pure.
 
 Stores number the parts of an upload from 1 to a limit, and want the size of a part before it is sent. S3's 10,000 parts
-of 8 MiB, the usual choice, end at 78 GiB. Here parts grow instead:
+of 8 MiB, a usual choice, end at 78 GiB. Here parts grow instead:
 
 1. The first 1,000 parts have the size asked for: small objects start soon and cost little to send again.
 2. Then each has a thousandth of what was sent before, up to half of the memory that parts may take: one on its way
@@ -9,7 +9,7 @@ of 8 MiB, the usual choice, end at 78 GiB. Here parts grow instead:
 3. From part 6,000 on, memory or not, each has a five-hundredth of what was sent before, up to the store's largest. A
    part that memory has no room for waits in an unnamed temporary file, one being filled while one is on its way.
 
-With ``max_memory`` of 128 MiB (room for five parts of 16 MiB, the first of 8) memory alone lasts to about 170 GiB; for 5 TiB,
+With ``max_memory`` of 128 MiB (room for five parts of 16 MiB, the first of 5) memory alone lasts to about 150 GiB; for 5 TiB,
 long S3's largest object, two temporary files grow to 5 GiB each; the end comes at 15 TiB.
 """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from typing import final
 
 from penstock.connectors.objects._part_body import MemoryBody, PartBody
@@ -11,29 +13,68 @@ __all__ = ["PartRooms"]
 
 @final
 class PartRooms:
-    """As many rooms as there ever were parts in memory at once; what is free is used before there is another."""
+    """Room for as many parts as may be in memory at once, all of it taken at the start.
 
-    def __init__(self) -> None:
-        self._free: list[MemoryBody] = []
+    So an upload takes as much memory after a second as after an hour, and no more on the day that the store is slow.
+
+    Args:
+        most: how many parts are in memory at once.
+        limit_bytes: how much all of them may take. Who takes one makes sure that it is within both.
+        first: a part that was filled before. Its room counts, and the others are made like it.
+    """
+
+    def __init__(self, most: int, limit_bytes: int, first: MemoryBody) -> None:
+        self._most = most
+        self._limit_bytes = limit_bytes
+        self._lock = threading.Lock()
+        self._size = first.room_bytes
+        self._made, self._made_bytes = 1, self._size
+        self._free: deque[MemoryBody] = deque()
+        while self._has_room_for(self._size):
+            self._free.append(self._new(self._size))
+            self._free[-1].touch()
 
     def take(self, size: int) -> MemoryBody:
         """Return an empty body for ``size`` bytes. One thread at a time."""
-        while self._free:
-            body = self._free.pop()
-            if body.room_bytes == size:
-                body.empty()
-                return body
-            body.close()  # parts have grown
-        return MemoryBody(size)
+        with self._lock:
+            if size != self._size:  # parts have grown; those still on their way go when they are given back
+                self._size = size
+                self._close_free()
+            if self._has_room_for(size):
+                return self._new(size)
+            body = self._free.popleft()
+        body.empty()
+        return body
 
     def give_back(self, body: PartBody) -> None:
         """Have the room of a part that was sent, or has failed, used again. Any thread."""
-        if isinstance(body, MemoryBody):
-            self._free.append(body)
-        else:
+        if not isinstance(body, MemoryBody):
             body.close()
+            return
+        with self._lock:
+            if body.room_bytes == self._size:
+                self._free.append(body)
+            else:
+                self._close(body)
 
     def close(self) -> None:
         """Give the memory back that no part is in."""
+        with self._lock:
+            self._close_free()
+
+    def _has_room_for(self, size: int) -> bool:
+        return self._made < self._most and self._made_bytes + size <= self._limit_bytes
+
+    def _new(self, size: int) -> MemoryBody:
+        self._made += 1
+        self._made_bytes += size
+        return MemoryBody(size)
+
+    def _close_free(self) -> None:
         while self._free:
-            self._free.pop().close()
+            self._close(self._free.popleft())
+
+    def _close(self, body: MemoryBody) -> None:
+        self._made -= 1
+        self._made_bytes -= body.room_bytes
+        body.close()

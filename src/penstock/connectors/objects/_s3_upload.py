@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import final
 
 from penstock.connectors._grace import with_grace
-from penstock.connectors.objects._part_body import FileBody, PartBody, read_part
+from penstock.connectors.objects._part_body import FileBody, MemoryBody, PartBody, read_part
 from penstock.connectors.objects._part_plan import PartPlan
 from penstock.connectors.objects._part_rooms import PartRooms
 from penstock.connectors.objects._s3_client import Patience, S3Client
@@ -72,8 +72,8 @@ class MultipartUpload:
         self._etags: dict[int, str] = {}
         self._bodies: dict[int, PartBody] = {}
         self._budget = Budget(max(plan.memory_bytes, 2 * plan.part_bytes))
-        self._least_weight = self._budget.limit_bytes // (concurrency + 1)
-        self._rooms = PartRooms()
+        self._most_parts = concurrency + 1
+        self._least_weight = self._budget.limit_bytes // self._most_parts
         self._has_unanswered_parts = False
         self._is_completing = False
         self._is_complete = False
@@ -98,32 +98,34 @@ class MultipartUpload:
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
-    def send(self, first: PartBody, stream: ByteReader) -> None:
+    def send(self, first: MemoryBody, stream: ByteReader) -> None:
         """Send ``first``, then ``stream`` to its end, several parts at once.
 
         Blocks while as many parts are in flight as may be; a cancel interrupts that. The first part that fails stops
         the others, and the reading.
         """
         error: BaseException | None = None
+        rooms = PartRooms(self._most_parts, self._budget.limit_bytes, first)
         try:
             with TaskGroup() as group:
-                for number, weight in self._filled(first, stream):
-                    group.start_soon(self._send_part, number, weight, name="penstock s3 part")
+                for number, weight in self._filled(first, stream, rooms):
+                    group.start_soon(self._send_part, number, weight, rooms, name="penstock s3 part")
         except BaseExceptionGroup as failed:
             error = failed.exceptions[0]
         finally:
             for number in list(self._bodies):
                 self._bodies.pop(number).close()
-            self._rooms.close()
+            rooms.close()
         if error is not None:
             try:
                 raise error
             finally:
                 del error  # it refers to this frame, which would refer to it
 
-    def _filled(self, first: PartBody, stream: ByteReader) -> Iterator[tuple[int, int]]:
+    def _filled(self, first: MemoryBody, stream: ByteReader, rooms: PartRooms) -> Iterator[tuple[int, int]]:
         """Read one part after the other; yield its number, and how much of the budget it holds until it is sent."""
-        number, body, weight = 1, first, self._weight(first.size)
+        number, weight = 1, self._weight(first.size)
+        body: PartBody = first
         self._budget.acquire(weight)
         while body.size:
             self._bodies[number] = body
@@ -136,15 +138,15 @@ class MultipartUpload:
                 return
             weight = self._weight(size)
             self._budget.acquire(weight)
-            body = read_part(stream, size, self._new_body(size))
+            body = read_part(stream, size, self._new_body(size, rooms))
         body.close()
 
     def _weight(self, size: int) -> int:
         """Return what a part takes of memory: its share at least, and in a temporary file as the largest that is in memory."""
         return min(max(size, self._least_weight), self._budget.limit_bytes // 2)
 
-    def _new_body(self, size: int) -> PartBody:
-        return FileBody(self._where) if size > self._plan.largest_in_memory else self._rooms.take(size)
+    def _new_body(self, size: int, rooms: PartRooms) -> PartBody:
+        return FileBody(self._where) if size > self._plan.largest_in_memory else rooms.take(size)
 
     def _refuse_more(self, stream: ByteReader) -> None:
         if stream.read(1):
@@ -155,7 +157,7 @@ class MultipartUpload:
                 hint="split it, or give larger parts (part_size)",
             )
 
-    def _send_part(self, number: int, weight: int) -> None:
+    def _send_part(self, number: int, weight: int, rooms: PartRooms) -> None:
         body = self._bodies[number]
         try:
             part = {"UploadId": self._id, "PartNumber": number, "ContentLength": body.size, "Body": body}
@@ -165,7 +167,7 @@ class MultipartUpload:
             self._has_unanswered_parts = True
             raise
         finally:
-            self._rooms.give_back(self._bodies.pop(number))
+            rooms.give_back(self._bodies.pop(number))
             self._budget.release(weight)
 
     def _note_failure(self, _error: SinkError) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import final
 
 from penstock.connectors._grace import with_grace
-from penstock.connectors.objects._part_body import PIECE_BYTES, PartBody
+from penstock.connectors.objects._part_body import PIECE_BYTES, MemoryBody, PartBody
 from penstock.connectors.objects._part_plan import PartPlan
 from penstock.connectors.objects._s3_client import Patience, S3Client, S3Settings
 from penstock.connectors.objects._s3_errors import code_of, is_condition_failed, status_of
@@ -119,7 +119,7 @@ class _OpenS3:
     def _entity_tag(self) -> str:
         return str(self._client.call("head_object", self._writing.address)["ETag"]).strip('"')
 
-    def upload(self, first: PartBody, stream: ByteReader, *, only_if_absent: bool) -> Stored:
+    def upload(self, first: MemoryBody, stream: ByteReader, *, only_if_absent: bool) -> Stored:
         """Store an object in parts: ``first``, then what ``stream`` has."""
         writing = self._writing
         upload = MultipartUpload(

@@ -14,7 +14,7 @@ from typing import Any, Protocol, final
 from penstock._extras import need
 from penstock.connectors._loop_thread import LoopThread
 from penstock.connectors.objects._errors import error_code, translating
-from penstock.connectors.objects._part_body import PIECE_BYTES, PartBody
+from penstock.connectors.objects._part_body import PIECE_BYTES, MemoryBody, PartBody
 from penstock.connectors.objects._part_plan import PartPlan
 from penstock.connectors.objects._upload import Upload
 from penstock.core.cancel import check_cancelled
@@ -61,7 +61,7 @@ class OpenStore(Protocol):
         """
         ...
 
-    def upload(self, first: PartBody, stream: ByteReader, *, only_if_absent: bool) -> Stored:
+    def upload(self, first: MemoryBody, stream: ByteReader, *, only_if_absent: bool) -> Stored:
         """Store an object in parts: ``first``, then what ``stream`` has to its end. Aborted when anything fails.
 
         Raises:
@@ -190,7 +190,7 @@ class _OpenObstore:
             raise
         return Stored(len(data), 1, (result["e_tag"] or "").strip('"'))
 
-    def upload(self, first: PartBody, stream: ByteReader, *, only_if_absent: bool) -> Stored:
+    def upload(self, first: MemoryBody, stream: ByteReader, *, only_if_absent: bool) -> Stored:
         plan = self._writing.plan
         upload = Upload(self._loop, self._opened_writer(), where=self._writing.where)
         with upload:
