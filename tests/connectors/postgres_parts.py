@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from penstock import connectors, formats
+from penstock.connectors.postgres._row_stream import RowStream
 from penstock.flow.contracts import BatchStream, Receipt, Source, TableSink
 from tests.connectors.parts import source_of
 from tests.core.threads import wait_until
@@ -33,6 +34,13 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if database is not None:
         wait_until(lambda: database.sessions() == [])
+
+
+@pytest.fixture(params=["past libpq", "by libpq"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows come as they do in the clear, and as over TLS: then what the socket has does not look like the answer to a COPY."""
+    if request.param == "by libpq":
+        monkeypatch.setattr(RowStream, "begins", lambda _self: False)
 
 
 @pytest.fixture(scope="module", name="postgres")

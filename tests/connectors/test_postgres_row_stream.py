@@ -9,15 +9,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import groupby, pairwise
 from time import monotonic
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from penstock.connectors.postgres._row_stream import RowStream, RowTooLong, WideRow, whole_messages
+from penstock.connectors.postgres import _row_messages, _row_stream
+from penstock.connectors.postgres._row_messages import Starts, overwrite_headers, whole_messages
+from penstock.connectors.postgres._row_stream import RowStream, RowTooLong, WideRow
 from penstock.errors import Cancelled, SourceError
 from tests.connectors.parts import Cancellable, read_rows, read_table
 from tests.connectors.postgres_parts import environment, nothing_left, one_postgres, query, running
@@ -58,6 +61,8 @@ class Server:
     def wait(self, descriptor: int, events: int, seconds: float | None = None) -> bool:
         """Stand in for a ``Waker``."""
         assert (descriptor, events) == (self.ends[0].fileno(), select.POLLIN)
+        if seconds == _row_stream.GATHERING_SECONDS:
+            return False  # what comes, comes when it is needed
         if self.pieces:
             piece = self.pieces.pop(0)
             if not piece:
@@ -74,7 +79,13 @@ class Server:
             end.close()
 
     def stream(
-        self, chunk_bytes: int = 256, most_rows: int = sys.maxsize, most_row_bytes: int | None = None
+        self,
+        chunk_bytes: int = 256,
+        most_rows: int = sys.maxsize,
+        most_row_bytes: int | None = None,
+        *,
+        spaced: bool = True,
+        prefix: bytes = b"",
     ) -> RowStream:
         """A reader of what it sends."""
         return RowStream(
@@ -83,6 +94,8 @@ class Server:
             chunk_bytes=chunk_bytes,
             most_rows=most_rows,
             most_row_bytes=most_row_bytes,
+            spaced=spaced,
+            prefix=prefix,
         )
 
     def rest(self) -> bytes:
@@ -145,18 +158,57 @@ def test_every_row_once_and_nothing_else(
         assert server.rest() + b"".join(server.pieces) == END
 
 
-@given(st.lists(st.one_of(texts, sizes), max_size=8), st.integers(0, 400))
-def test_rows_are_found_as_one_by_one(rows: list[bytes], missing: int) -> None:
+@given(
+    rows=st.lists(st.one_of(texts, sizes), max_size=20),
+    places=st.lists(st.integers(0, 1 << 20), max_size=10),
+    chunk_bytes=st.integers(8, 1 << 17),
+)
+def test_nothing_but_rows_where_there_may_be_no_empty_lines(
+    rows: list[bytes], places: list[int], chunk_bytes: int
+) -> None:
+    """Every byte that the server has in a row, none of the protocol's, after the prefix of each chunk."""
+    with closing(Server([BEGIN, *cut(b"".join(map(message, rows)) + END, places)])) as server:
+        stream = server.stream(chunk_bytes, spaced=False, prefix=b"ab")
+        assert stream.begins()
+        left = list(rows)
+        for data, count, is_wide in chunks(stream):
+            here, left = left[:count], left[count:]
+            assert data == (b"" if is_wide else b"ab") + b"".join(here)
+        assert left == []
+
+
+def test_few_rows_are_found_without_numpy(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes longer to load than they take; many are found with it, and none is lost where it begins."""
+    monkeypatch.setattr(_row_messages, "sys", SimpleNamespace(modules={}))
+    monkeypatch.setattr(_row_stream, "FEW_ROWS", 10)
+    found: list[type] = []
+
+    def noted(block: memoryview, starts: Starts, filler: int) -> None:
+        found.append(type(starts))
+        overwrite_headers(block, starts, filler)
+
+    monkeypatch.setattr(_row_stream, "overwrite_headers", noted)
+    rows = [b"row %d\n" % number for number in range(40)]
+    server.pieces[:] = [BEGIN, b"".join(map(message, rows)) + END]
+    stream = server.stream(chunk_bytes=64, spaced=False)
+    assert stream.begins()
+    assert b"".join(data for data, _count, _wide in chunks(stream)) == b"".join(rows)
+    assert [kind for kind, _group in groupby(found)] == [list, np.ndarray]
+
+
+@pytest.mark.parametrize("many", [False, True])
+@given(rows=st.lists(st.one_of(texts, sizes), max_size=8), missing=st.integers(0, 400))
+def test_rows_are_found_as_one_by_one(many: bool, rows: list[bytes], missing: int) -> None:
     """The fast way of finding where rows begin agrees with following their lengths."""
     data = b"".join(map(message, rows))[: -missing or None]
-    starts, end = whole_messages(np.frombuffer(data, np.uint8))
+    starts, end = whole_messages(memoryview(data), many=many)
     expected, place = [], 0
     for row in rows:
         if place + len(row) + 5 > len(data):
             break
         expected.append(place)
         place += len(row) + 5
-    assert (starts.tolist(), end) == (expected, place)
+    assert ([*map(int, starts)], end) == (expected, place)
 
 
 @pytest.mark.parametrize("chunk_bytes", [16, 64])

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from penstock.errors import SinkError, SourceError
-from tests.connectors.parts import Cancellable, read_rows, read_table, source_of
+from tests.connectors.parts import Cancellable, read_bytes, read_rows, read_table, source_of
 from tests.connectors.postgres_parts import environment, load, running
 from tests.connectors.tls import make_certificate, own_address
 from tests.core.threads import wait_until
@@ -242,13 +242,13 @@ def test_who_says_so_goes_without(elsewhere: PostgresDatabase, monkeypatch: pyte
 
 
 def test_many_rows_come_through_tls(elsewhere: PostgresDatabase, certificate: Path) -> None:
-    """What is encrypted only libpq can read, so these go another way than rows in the clear."""
+    """What is encrypted only libpq can read, so these go another way than rows in the clear, as values and as CSV."""
     numbers = "SELECT i, repeat('x', i) AS t FROM generate_series(1, 3000) i"
-    secured = read_rows(
-        source_of(elsewhere.uri_with(sslrootcert=str(certificate), sslmode="verify-full"), query=numbers)
-    )
-    assert secured == read_rows(source_of(here(elsewhere).uri_with(sslmode="disable"), query=numbers))
-    assert [row["i"] for row in secured] == list(range(1, 3001))
+    secured = source_of(elsewhere.uri_with(sslrootcert=str(certificate), sslmode="verify-full"), query=numbers)
+    in_the_clear = source_of(here(elsewhere).uri_with(sslmode="disable"), query=numbers)
+    assert read_rows(secured) == read_rows(in_the_clear)
+    assert [row["i"] for row in read_rows(secured)] == list(range(1, 3001))
+    assert read_bytes(secured) == read_bytes(in_the_clear)
 
 
 def test_a_server_without_tls_is_refused(elsewhere: PostgresDatabase, server: PostgresServer) -> None:

@@ -14,12 +14,12 @@ import pytest
 from penstock import formats
 from penstock.connectors.postgres._types import TYPE_TABLE
 from tests.connectors.parts import read_bytes, read_rows, read_table, source_of
-from tests.connectors.postgres_parts import encoded, environment, load, nothing_left, query
+from tests.connectors.postgres_parts import either_way, encoded, environment, load, nothing_left, query
 
 if TYPE_CHECKING:
     from tests.servers.postgres import PostgresDatabase
 
-__all__ = ["environment", "nothing_left"]
+__all__ = ["either_way", "environment", "nothing_left"]
 
 UTC = dt.UTC
 EVERY_CONTROL_CHARACTER = "".join(map(chr, [*range(1, 32), 127]))
@@ -225,6 +225,7 @@ def _exactly(value: object) -> object:
     return repr(value) if isinstance(value, float | Decimal) else value
 
 
+@pytest.mark.usefixtures("either_way")
 def test_values_in_the_servers_csv(postgres: PostgresDatabase, golden: list[Golden]) -> None:
     """What passes through is what the server writes, field by field."""
     text = read_bytes(source_of(postgres.uri, table="golden")).decode()

@@ -10,20 +10,22 @@ import pyarrow as pa
 import pytest
 
 from penstock.connectors.postgres import _wide_rows
+from penstock.connectors.postgres._row_stream import RowStream
 from penstock.connectors.postgres._unfinished_row import UnfinishedRow
 from penstock.connectors.postgres._wide_rows import taken_apart
 from penstock.errors import BudgetExceeded
 from tests.connectors.parts import read_bytes, read_rows, read_table
-from tests.connectors.postgres_parts import environment, nothing_left, one_postgres, query, running
+from tests.connectors.postgres_parts import either_way, environment, nothing_left, one_postgres, query, running
 
 if TYPE_CHECKING:
     from tests.servers.postgres import PostgresDatabase
 
-__all__ = ["environment", "nothing_left", "one_postgres"]
+__all__ = ["either_way", "environment", "nothing_left", "one_postgres"]
 
 MEBIBYTE = 1 << 20
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("read", [read_bytes, read_table])
 @pytest.mark.parametrize("mebibytes", [3, 100])
 def test_a_row_that_is_too_long_is_refused(postgres: PostgresDatabase, read: object, mebibytes: int) -> None:
@@ -42,7 +44,7 @@ def test_a_row_that_is_too_long_is_refused(postgres: PostgresDatabase, read: obj
 
 
 def test_most_of_a_row_that_is_too_long_is_never_received(postgres: PostgresDatabase) -> None:
-    """The limit is on memory, so it counts before the row is complete: the server is told to stop half way."""
+    """The limit is on memory, so it counts before libpq has the whole row: the server is told to stop half way."""
     received: list[int] = []
     looked = UnfinishedRow.before_receiving
 
@@ -51,12 +53,14 @@ def test_most_of_a_row_that_is_too_long_is_never_received(postgres: PostgresData
         received.append(self._bytes)
 
     with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(RowStream, "begins", lambda _self: False)
         patched.setattr(UnfinishedRow, "before_receiving", looking)
         with pytest.raises(BudgetExceeded, match="row 1 is longer than"):
             read_bytes(query(postgres, "SELECT repeat('x', 64 << 20) AS body", max_row_bytes=8 * MEBIBYTE))
     assert max(received) <= 8 * MEBIBYTE
 
 
+@pytest.mark.usefixtures("either_way")
 def test_rows_up_to_the_limit_come_through(postgres: PostgresDatabase) -> None:
     """Among short ones."""
     text = "SELECT i, repeat('x', CASE i WHEN 2 THEN 2000000 ELSE 1 END) AS t FROM generate_series(1, 3) i"
@@ -100,11 +104,13 @@ WIDE_ROWS = [
 ]
 
 
+@pytest.mark.usefixtures("either_way")
 def test_wide_rows_come_through_among_others(postgres: PostgresDatabase) -> None:
     """Text with quotes, commas, line ends and umlauts, bytes, NULL and the empty string, in order."""
     assert read_rows(query(postgres, WIDE)) == WIDE_ROWS
 
 
+@pytest.mark.usefixtures("either_way")
 def test_wide_rows_pass_as_they_are(postgres: PostgresDatabase) -> None:
     """The server's own bytes, whatever the length of a row; and the rows are counted."""
     source = query(postgres, WIDE)

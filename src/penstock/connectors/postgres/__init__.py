@@ -53,6 +53,7 @@ __all__ = ["TAKES_TABLES", "PostgresSource", "sink", "source"]
 TAKES_TABLES = True
 
 _MOST_NAMES_SHOWN = 10
+_PIECE_BYTES = 1 << 20
 # What the text of values depends on, and what a server or user may have set otherwise.
 _SETTINGS = (
     "SET LOCAL timezone TO 'UTC'; SET LOCAL datestyle TO 'ISO'; "
@@ -211,11 +212,11 @@ class PostgresSource:
     def _lines(self, reading: _Reading) -> Iterator[bytes]:
         """Yield the server's CSV, counting rows. Without columns there is nothing to write of a row."""
         rows = -1  # the header is one
-        for chunk in self._copied(reading, "base64", "FORMAT csv, HEADER"):
+        for chunk in self._copied(reading, "base64", "FORMAT csv, HEADER", headers=1):
             rows += chunk.rows
             self.rows_read = rows
             if reading.columns:
-                yield bytes(chunk.data)
+                yield from _pieces(chunk.data)
             del chunk  # or it would be here still while the next one is received
 
     def _batches(self, reading: _Reading, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -281,6 +282,16 @@ class PostgresSource:
             with self._seam.translating():
                 similar = _similar_tables(connection, str(exc))
         return self._seam.refused(exc, hint=similar)
+
+
+def _pieces(data: bytes | bytearray | memoryview) -> Iterator[bytes]:
+    """Yield ``data``, a wide row in pieces, so that there is no copy of all of it."""
+    if isinstance(data, bytes):
+        yield data
+        return
+    with memoryview(data) as view:
+        for start in range(0, len(view), _PIECE_BYTES):
+            yield bytes(view[start : start + _PIECE_BYTES])
 
 
 def _has_rows(connection: Connection, statement: str) -> bool:

@@ -136,6 +136,7 @@ class Connection:
         most_row_bytes: int | None = None,
         prefix: bytes = b"",
         spaced: bool = False,
+        headers: int = 0,
     ) -> Iterator[Chunk | WideRow]:
         """Run a ``COPY ... TO STDOUT``; yield its data in chunks of whole rows.
 
@@ -150,26 +151,29 @@ class Connection:
             prefix: what every chunk begins with; where it is ``spaced``, some empty lines.
             spaced: whether there may be empty lines before each row, which is faster. Then a chunk is only good until the
                 next one is asked for.
+            headers: how many rows the server does not count.
 
         Raises:
             RowTooLong: a row is longer than ``most_row_bytes``. Mostly it is noticed before all of it has come.
         """
         self._send(self._pgconn.send_query, statement.encode())
-        if spaced and not self._pgconn.ssl_in_use:
+        if not self._pgconn.ssl_in_use:
             stream = RowStream(
                 self._pgconn.socket,
                 self._waker,
                 chunk_bytes=chunk_bytes,
                 most_rows=most_rows,
                 most_row_bytes=most_row_bytes,
+                spaced=spaced,
+                prefix=prefix,
             )
             if stream.begins():
-                yield from self._streamed(stream)
+                yield from self._streamed(stream, headers)
                 return
         self._start_copy(self._libpq.ExecStatus.COPY_OUT)
         yield from self._collected(chunk_bytes, most_rows, most_row_bytes, prefix)
 
-    def _streamed(self, stream: RowStream) -> Iterator[Chunk | WideRow]:
+    def _streamed(self, stream: RowStream, headers: int) -> Iterator[Chunk | WideRow]:
         """Yield what is received without libpq, then have it say whether that was all."""
         self._row_stream = stream
         try:
@@ -180,8 +184,9 @@ class Connection:
             raise LostConnection(f"could not receive data from server: {exc.strerror}") from exc
         self._row_stream = None
         sent = self._last_result().command_tuples
-        if sent != stream.rows:
-            raise LostConnection(f"the server says that it has sent {sent} rows, and {stream.rows} have come")
+        come = stream.rows - headers
+        if sent != come:
+            raise LostConnection(f"the server says that it has sent {sent} rows, and {come} have come")
 
     def _collected(
         self, chunk_bytes: int, most_rows: int, most_row_bytes: int | None, prefix: bytes

@@ -1,8 +1,8 @@
 """Receive the rows of a COPY from the socket itself, as many at once as have come, to where they are parsed.
 
 libpq copies every row, and psycopg makes an object of it: a third of a microsecond a row, in which no other thread can run
-Python. Here rows stay as the server has sent them. The five bytes before each ("Message Formats" in PostgreSQL's manual: a
-``d`` and four of length) become empty lines, which who parses them skips; removing them would be another copy.
+Python. Here rows stay as the server has sent them, but for the header of each (:mod:`penstock.connectors.postgres._row_messages`).
+It becomes empty lines, which who parses them skips; or bytes of 0, which no row has, and so one call removes them all.
 
 The connection remains libpq's. It has sent the statement and waits for the answer, of which everything that is no row is
 left to it: bytes are looked at first (``MSG_PEEK``), and taken only as far as they belong to rows. So it sees the answer to a
@@ -17,29 +17,35 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from typing import TYPE_CHECKING, NamedTuple, final
 
-from penstock._extras import need
+from penstock.connectors.postgres._row_messages import (
+    FEW_ROWS,
+    HEADER,
+    ROW,
+    Starts,
+    missing_bytes,
+    overwrite_headers,
+    whole_messages,
+)
 from penstock.core.cancel import check_cancelled
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from penstock.connectors._descriptors import Waker
 
-__all__ = ["HOLD_BACK_SECONDS", "Chunk", "RowStream", "RowTooLong", "WideRow", "whole_messages"]
+__all__ = ["GATHERING_SECONDS", "HOLD_BACK_SECONDS", "Chunk", "RowStream", "RowTooLong", "WideRow"]
 
 HOLD_BACK_SECONDS = 0.02
 """How long rows that have come wait for more, before they are handed out."""
 
-_HEADER = struct.Struct(">BI")  # what a message is, and how long it is without that
-_ROW = ord("d")
 _COPY_BEGINS = struct.Struct(">BIBH")  # an ``H``, its length, the format of all, and how many columns there are
 _FORMAT_BYTES = 2  # for each of the columns
 # Notices, parameters, notifications: they may come between rows, and nobody has asked for them.
 _ASIDES = frozenset(b"NSA")
-_EMPTY_LINES = 0x0A0A0A0A
+_EMPTY_LINE = ord("\n")
+_NEVER_IN_A_ROW = 0
+_WORTHWHILE_BYTES = 64 << 10  # servers send 8 KiB at a time, and looking at so few costs as much as at many
+GATHERING_SECONDS = 0.005
 _SLACK = 64  # one part in so many of a chunk may stay empty, rather than wait for rows that fit in exactly
 _READ = select.POLLIN
 
@@ -86,19 +92,31 @@ class RowStream:
         chunk_bytes: the most bytes of a chunk, apart from a row that is wider.
         most_rows: at most so many rows in a chunk.
         most_row_bytes: the longest row allowed.
+        spaced: whether rows have empty lines before them, and lie where they were received: a chunk is only good until
+            the next one is asked for.
+        prefix: what every chunk begins with that is not ``spaced``.
     """
 
     def __init__(
-        self, descriptor: int, waker: Waker, *, chunk_bytes: int, most_rows: int, most_row_bytes: int | None
+        self,
+        descriptor: int,
+        waker: Waker,
+        *,
+        chunk_bytes: int,
+        most_rows: int,
+        most_row_bytes: int | None,
+        spaced: bool,
+        prefix: bytes = b"",
     ) -> None:
         self._descriptor = descriptor
         self._waker = waker
         self._most_rows = most_rows
         self._most_row_bytes = most_row_bytes
         if most_row_bytes is not None:
-            chunk_bytes = min(chunk_bytes, most_row_bytes + _HEADER.size)  # so none that is too long fits in
-        self._room = _numpy().empty(chunk_bytes, _numpy().uint8)
-        self._view = memoryview(self._room)
+            chunk_bytes = min(chunk_bytes, most_row_bytes + HEADER.size)  # so none that is too long fits in
+        self._spaced = spaced
+        self._prefix = prefix
+        self._room = memoryview(bytearray(chunk_bytes))
         self._whole = 0  # where the rows end that are handed out
         self._received = 0  # where those end, and what there is of one more, that are not
         self._apart = b"", 0  # the beginning of a message that is received elsewhere, and how much there is of it
@@ -125,8 +143,6 @@ class RowStream:
     def chunk(self) -> Chunk | WideRow | None:
         """Block until there are rows; None after the last, or when something has happened that libpq knows.
 
-        The next one takes its place in memory.
-
         Raises:
             RowTooLong: a row is longer than allowed. Not much more than a chunk has been received of it.
             OSError: the connection is broken.
@@ -134,7 +150,7 @@ class RowStream:
         with self._borrowed():
             if rows := self._fill():
                 self.rows += rows
-                return Chunk(self._view[: self._whole], rows)
+                return Chunk(self._handed_out(), rows)
             if self.is_over or (row := self._wide_row()) is None:
                 return None
         self.rows += 1
@@ -144,7 +160,7 @@ class RowStream:
         """Receive the rest of a message that has begun, until ``deadline`` at most, and forget it: libpq takes the next."""
         head, received = self._apart if self._apart[1] else self._begun()
         with self._borrowed():
-            while received and (missing := _missing(head, received)):
+            while received and (missing := missing_bytes(head, received)):
                 poll = select.poll()
                 poll.register(self._descriptor, _READ)
                 if not poll.poll(max(0.0, deadline - monotonic()) * 1000):
@@ -163,6 +179,14 @@ class RowStream:
         finally:
             self._socket.detach()
 
+    def _handed_out(self) -> memoryview | bytearray:
+        rows = self._room[: self._whole]
+        if self._spaced:
+            return rows
+        data = bytearray(self._prefix)
+        data += rows
+        return data.translate(None, bytes([_NEVER_IN_A_ROW]))
+
     # --- receiving ----------------------------------------------------------------------------------------------
 
     def _fill(self) -> int:
@@ -171,7 +195,7 @@ class RowStream:
         self._room[:left] = self._room[self._whole : self._received]
         self._whole, self._received = 0, left
         enough = len(self._room) - len(self._room) // _SLACK
-        rows = self._accept(*whole_messages(self._room[:left]), 0) if left else 0
+        rows = self._accept(*self._whole_messages(left), 0) if left else 0
         while not (self.is_over or rows == self._most_rows or self._whole >= enough or self._is_full()):
             found = self._receive(HOLD_BACK_SECONDS if rows else None)
             if found is None:
@@ -182,20 +206,21 @@ class RowStream:
     def _is_full(self) -> bool:
         return self._received == len(self._room)
 
-    def _accept(self, starts: npt.NDArray[np.int64], end: int, rows: int) -> int:
+    def _whole_messages(self, until: int) -> tuple[Starts, int]:
+        return whole_messages(self._room[self._whole : until], many=self.rows >= FEW_ROWS)
+
+    def _accept(self, starts: Starts, end: int, rows: int) -> int:
         """Add messages after the rows that there are, but no more than may be in a chunk; return how many."""
         room_for = self._most_rows - rows
         if len(starts) > room_for:
             end = int(starts[room_for])
             starts = starts[:room_for]
         if len(starts):
-            here = self._room[self._whole :]
-            _four_bytes(here)[starts] = _EMPTY_LINES
-            here[starts + 4] = _EMPTY_LINES & 0xFF
+            overwrite_headers(self._room[self._whole :], starts, _EMPTY_LINE if self._spaced else _NEVER_IN_A_ROW)
             self._whole += end
         return len(starts)
 
-    def _receive(self, seconds: float | None) -> tuple[npt.NDArray[np.int64], int] | None:
+    def _receive(self, seconds: float | None) -> tuple[Starts, int] | None:
         """Receive what belongs to rows; return where whole ones begin and end, as seen from those that there are.
 
         None when nothing has come for so many seconds.
@@ -204,10 +229,10 @@ class RowStream:
         if seen is None:
             return None
         until = self._received + seen
-        starts, end = whole_messages(self._room[self._whole : until])
+        starts, end = self._whole_messages(until)
         after = self._whole + end
         self.is_over = seen == 0
-        if after < until and (kind := self._room[after]) != _ROW:
+        if after < until and (kind := self._room[after]) != ROW:
             self._take(after - self._received)
             if kind in _ASIDES:
                 self._skip()
@@ -220,39 +245,50 @@ class RowStream:
     def _look(self, seconds: float | None) -> int | None:
         """Block until something has come; return how much can be seen of it behind what was received, 0 at the end."""
         check_cancelled()
+        if self.rows:
+            self._gather()
         while True:
             try:
-                return self._socket.recv_into(self._view[self._received :], 0, socket.MSG_PEEK)
+                return self._socket.recv_into(self._room[self._received :], 0, socket.MSG_PEEK)
             except BlockingIOError:
                 if not self._waker.wait(self._descriptor, _READ, seconds):
                     return None
+
+    def _gather(self) -> None:
+        """Let more come than the next few rows, unless that takes longer than a moment."""
+        enough = min(_WORTHWHILE_BYTES, len(self._room) - self._received)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, enough)
+        try:
+            self._waker.wait(self._descriptor, _READ, GATHERING_SECONDS)
+        finally:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)  # as libpq knows it
 
     def _take(self, size: int) -> None:
         """Receive what was seen."""
         until = self._received + size
         while self._received < until:
-            self._received += self._socket.recv_into(self._view[self._received : until])
+            self._received += self._socket.recv_into(self._room[self._received : until])
 
     def _wide_row(self) -> bytearray | None:
         """Receive a row that does not fit in, whose beginning fills the room; None when the rest of it does not come."""
-        begun = self._view[self._whole : self._received]
-        _kind, length = _HEADER.unpack_from(begun)
-        size = length + 1 - _HEADER.size
+        begun = self._room[self._whole : self._received]
+        _kind, length = HEADER.unpack_from(begun)
+        size = length + 1 - HEADER.size
         if self._most_row_bytes is not None and size > self._most_row_bytes:
             raise RowTooLong(self.rows)
         row = bytearray(size)
-        had = len(begun) - _HEADER.size
-        row[:had] = begun[_HEADER.size :]
-        self._apart = bytes(begun[: _HEADER.size]), len(begun)
+        had = len(begun) - HEADER.size
+        row[:had] = begun[HEADER.size :]
+        self._apart = bytes(begun[: HEADER.size]), len(begun)
         self._whole = self._received = 0
         return row if self._receive_apart(memoryview(row)[had:]) else None
 
     def _skip(self) -> None:
         """Receive a message that nobody wants to know."""
-        header = bytearray(_HEADER.size)
+        header = bytearray(HEADER.size)
         if self._receive_apart(memoryview(header)):
             self._apart = bytes(header), len(header)
-            self._receive_apart(memoryview(bytearray(_missing(header, len(header)))))
+            self._receive_apart(memoryview(bytearray(missing_bytes(header, len(header)))))
 
     def _receive_apart(self, rest: memoryview) -> bool:
         """Receive the whole of ``rest``; False when the server is gone before."""
@@ -275,57 +311,10 @@ class RowStream:
     def _begun(self) -> tuple[bytes, int]:
         """Return the beginning of a message that is not whole, and how much there is of it."""
         kept = self._room[self._whole : self._received]
-        _starts, end = whole_messages(kept)
-        return bytes(kept[end : end + _HEADER.size]), len(kept) - end
-
-
-def whole_messages(block: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.int64], int]:
-    """Return where rows begin, and where the last one ends, as many as there are whole at the beginning of ``block``."""
-    numpy = _numpy()
-    if _missing(bytes(block[: _HEADER.size]), len(block)) > 0:
-        # Not even one. It is not searched: a long row comes in many pieces, and would be with each.
-        return numpy.empty(0, numpy.int64), 0
-    # No byte of a row is 0. So a "d" and a 0 begin one, mostly: the length of a large one may have neither, or both.
-    starts = numpy.flatnonzero(block[1 : len(block) - 3] == 0)
-    starts = starts[block[starts] == _ROW]
-    ends = starts + _four_bytes(block[1:])[starts] + 1
-    if not len(starts) or starts[0] or (starts[1:] != ends[:-1]).any():
-        return _one_by_one(block)
-    if ends[-1] > len(block):
-        return starts[:-1], int(starts[-1])
-    return starts, int(ends[-1])
-
-
-def _one_by_one(block: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.int64], int]:
-    view = block.data
-    starts = []
-    end = 0
-    while end + _HEADER.size <= len(view) and view[end] == _ROW:
-        _kind, length = _HEADER.unpack_from(view, end)
-        if end + 1 + length > len(view):
-            break
-        starts.append(end)
-        end += 1 + length
-    return _numpy().array(starts, _numpy().int64), end
-
-
-def _four_bytes(block: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
-    """Return the numbers that begin at each byte."""
-    numbers: npt.NDArray[np.uint32] = _numpy().ndarray((len(block) - 3,), ">u4", buffer=block, strides=(1,))
-    return numbers
+        _starts, end = whole_messages(kept, many=False)
+        return bytes(kept[end : end + HEADER.size]), len(kept) - end
 
 
 def _longer(head: bytes, more: bytes | memoryview) -> bytes:
     """Return the beginning of a message, now that there is more of it; no more than its header matters."""
-    return head + bytes(more[: _HEADER.size - len(head)])
-
-
-def _missing(head: bytes | bytearray, received: int) -> int:
-    """Return how many bytes are to come of a message that begins so; of its length, as long as that is not known."""
-    if len(head) < _HEADER.size:
-        return _HEADER.size - len(head)
-    return 1 + int(_HEADER.unpack(head)[1]) - received
-
-
-def _numpy() -> Any:
-    return need("numpy", extra="postgres", why="read COPY")
+    return head + bytes(more[: HEADER.size - len(head)])

@@ -1,0 +1,97 @@
+"""Find the rows among the bytes of a COPY, and take away what the protocol has put before each.
+
+Five bytes precede a row ("Message Formats" in PostgreSQL's manual): a ``d`` and four of length. A few rows are found by
+following their lengths. Many are found at once, with numpy, which takes a tenth of a second to load, and 15 MB.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
+
+from penstock._extras import need
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["FEW_ROWS", "HEADER", "ROW", "Starts", "missing_bytes", "overwrite_headers", "whole_messages"]
+
+HEADER = struct.Struct(">BI")  # what a message is, and how long it is without that
+ROW = ord("d")
+FEW_ROWS = 10_000
+"""So many are through by the time that numpy would be there."""
+
+Starts: TypeAlias = Union[Sequence[int], "npt.NDArray[np.int64]"]
+
+
+def whole_messages(block: memoryview, *, many: bool) -> tuple[Starts, int]:
+    """Return where rows begin, and where the last one ends, as many as there are whole at the beginning of ``block``.
+
+    Args:
+        block: what was received, from the beginning of a message on.
+        many: whether there are more than a few in all.
+    """
+    if missing_bytes(bytes(block[: HEADER.size]), len(block)) > 0:
+        # Not even one. It is not searched: a long row comes in many pieces, and would be with each.
+        return (), 0
+    if many or "numpy" in sys.modules:
+        return _at_once(block)
+    return _one_by_one(block)
+
+
+def _at_once(block: memoryview) -> tuple[Starts, int]:
+    numpy = _numpy()
+    data = numpy.frombuffer(block, numpy.uint8)
+    # No byte of a row is 0. So a "d" and a 0 begin one, mostly: the length of a large one may have neither, or both.
+    starts = numpy.flatnonzero(data[1 : len(data) - 3] == 0)
+    starts = starts[data[starts] == ROW]
+    ends = starts + _four_bytes(data[1:])[starts] + 1
+    if not len(starts) or starts[0] or (starts[1:] != ends[:-1]).any():
+        return _one_by_one(block)
+    if ends[-1] > len(data):
+        return starts[:-1], int(starts[-1])
+    return starts, int(ends[-1])
+
+
+def _one_by_one(block: memoryview) -> tuple[Starts, int]:
+    starts = []
+    end = 0
+    while end + HEADER.size <= len(block) and block[end] == ROW:
+        _kind, length = HEADER.unpack_from(block, end)
+        if end + 1 + length > len(block):
+            break
+        starts.append(end)
+        end += 1 + length
+    return starts, end
+
+
+def overwrite_headers(block: memoryview, starts: Starts, filler: int) -> None:
+    """Put five times ``filler`` in the place of every header."""
+    if isinstance(starts, Sequence):
+        filling = bytes([filler]) * HEADER.size
+        for start in starts:
+            block[start : start + HEADER.size] = filling
+    else:
+        data = _numpy().frombuffer(block, _numpy().uint8)
+        _four_bytes(data)[starts] = int.from_bytes(bytes([filler]) * 4)
+        data[starts + 4] = filler
+
+
+def missing_bytes(head: bytes | bytearray, received: int) -> int:
+    """Return how many bytes are to come of a message that begins so; of its length, as long as that is not known."""
+    if len(head) < HEADER.size:
+        return HEADER.size - len(head)
+    return 1 + int(HEADER.unpack(head)[1]) - received
+
+
+def _four_bytes(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
+    """Return the numbers that begin at each byte."""
+    numbers: npt.NDArray[np.uint32] = _numpy().ndarray((len(data) - 3,), ">u4", buffer=data, strides=(1,))
+    return numbers
+
+
+def _numpy() -> Any:
+    return need("numpy", extra="postgres", why="read COPY")
