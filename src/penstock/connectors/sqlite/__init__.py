@@ -106,7 +106,8 @@ class SqliteSource:
 
         Connection and cursor belong to the calling thread, which is the one to iterate in.
         """
-        with closing(Database(self._path, self.display_name)) as database:
+        may_lose = self._misfits.on_type_loss != "error"
+        with closing(Database(self._path, self.display_name, keeps_broken_text=may_lose)) as database:
             way, declared = self._way(database)
             if isinstance(way, TableInPages):
                 pages = Pages(database, way, self._batch_bytes, self._misfits)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 from urllib.parse import quote
@@ -22,17 +23,25 @@ _ROW_OVERHEAD_BYTES = 64 << 10  # SQLite's limit is on whole rows, ours on a val
 _SAYS_WHAT_IS_DECLARED = sqlite3.sqlite_version_info < (3, 41)
 _LONGEST_BYTES = LONGEST_VALUE_BYTES + _ROW_OVERHEAD_BYTES
 
+_KEEPING_BROKEN: Callable[[bytes], str] = partial(str, encoding="utf-8", errors="surrogateescape")
+
 
 @final
 class Database:
     """A connection that only reads. It belongs to the thread that made it.
+
+    Args:
+        path: of the file.
+        where: for messages.
+        keeps_broken_text: whether text that is no UTF-8 comes with surrogates for its bytes, instead of failing. Takes a copy
+            of every text, and longer.
 
     Attributes:
         connection: Python's own.
         where: for messages.
     """
 
-    def __init__(self, path: Path, where: str) -> None:
+    def __init__(self, path: Path, where: str, *, keeps_broken_text: bool = False) -> None:
         if not path.exists():
             names = [entry.name for entry in path.parent.glob("*")]
             hint = did_you_mean(path.name, names, otherwise="is the path right? It is relative after three slashes")
@@ -45,6 +54,8 @@ class Database:
         except sqlite3.Error as exc:
             raise translated(exc, where, error=SourceError) from exc
         self.connection = connection
+        self._text = _KEEPING_BROKEN if keeps_broken_text else str
+        connection.text_factory = self._text
         self.where = where
         self.limit_values()
 
@@ -98,7 +109,7 @@ class Database:
         except sqlite3.Error:
             return None
         finally:
-            self.connection.text_factory = str
+            self.connection.text_factory = self._text
             self.limit_values()
 
     def _one(self, statement: str, parameters: tuple[object, ...]) -> Any:
