@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from penstock.connectors._requests import SourceRequest
 from penstock.errors import ConfigurationError
 
-__all__ = ["bare", "literal", "quoted", "quoted_path", "select_statement"]
+__all__ = ["all_columns", "bare", "literal", "quoted", "quoted_path", "select_statement"]
 
 
 def quoted(name: str) -> str:
@@ -65,3 +66,8 @@ def select_statement(
     where = "" if request.where is None else f" WHERE {request.where}"
     limit = "" if request.limit is None else f" LIMIT {request.limit:d}"
     return f"SELECT {columns} FROM {source}{where}{limit}"  # noqa: S608 - the query and condition are the user's own SQL
+
+
+def all_columns(request: SourceRequest) -> SourceRequest:
+    """Return a request for no rows of what is to be read, with every column there is."""
+    return replace(request, columns=None, where=None, limit=0)

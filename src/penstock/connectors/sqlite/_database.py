@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, final
 from urllib.parse import quote
 
+from penstock.connectors._absent import no_column
 from penstock.connectors._interrupting import interrupting
-from penstock.connectors._sql import bare, quoted_path
-from penstock.connectors.sqlite._errors import LONGEST_VALUE_BYTES, patiently, translated
+from penstock.connectors._requests import SourceRequest
+from penstock.connectors._sql import all_columns, bare, quoted_path, select_statement
+from penstock.connectors.sqlite._errors import LONGEST_VALUE_BYTES, absent_column, patiently, translated
 from penstock.errors import SourceError
 from penstock.flow.suggest import did_you_mean
 
@@ -33,6 +35,7 @@ class Database:
     Args:
         path: of the file.
         where: for messages.
+        request: what is to be read.
         keeps_broken_text: whether text that is no UTF-8 comes with surrogates for its bytes, instead of failing. Takes a copy
             of every text, and longer.
 
@@ -41,7 +44,9 @@ class Database:
         where: for messages.
     """
 
-    def __init__(self, path: Path, where: str, *, keeps_broken_text: bool = False) -> None:
+    def __init__(self, path: Path, where: str, request: SourceRequest, *, keeps_broken_text: bool = False) -> None:
+        self._columns = frozenset(request.columns or ())
+        self._all_columns = select_statement(all_columns(request), quoted_column)
         if not path.exists():
             names = [entry.name for entry in path.parent.glob("*")]
             hint = did_you_mean(path.name, names, otherwise="is the path right? It is relative after three slashes")
@@ -70,7 +75,13 @@ class Database:
             try:
                 yield
             except sqlite3.Error as exc:
+                if (name := absent_column(exc)) in self._columns:
+                    raise no_column(name, self._names_of_all(), self.where) from exc
                 raise translated(exc, self.where, self.connection, error=SourceError) from exc
+
+    def _names_of_all(self) -> list[str]:
+        with closing(self.connection.execute(self._all_columns)) as cursor:
+            return [column[0] for column in cursor.description]
 
     def begin(self) -> None:
         """Take a snapshot: every statement from now on sees the file as it is now."""
