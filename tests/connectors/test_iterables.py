@@ -604,3 +604,15 @@ def test_a_generator_that_has_run_is_no_empty_table(tmp_path: Path) -> None:
     assert (tmp_path / "a.csv").read_text() == "a\n0\n1\n2\n"
     penstock.copy((row for row in ()), tmp_path / "empty.csv")
     assert (tmp_path / "empty.csv").read_text() == ""
+
+
+@pytest.mark.parametrize("rows", [3, 100_000])
+def test_rows_without_fields_are_rows(rows: int, tmp_path: Path) -> None:
+    """As many as there are, in every batch; formats that can not say how many refuse them."""
+    report = penstock.copy([{}] * rows, tmp_path / "x.ndjson", max_memory="32MiB")
+    assert report.rows == rows
+    assert (tmp_path / "x.ndjson").read_bytes() == b"{}\n" * rows
+    for name in ("x.csv", "x.parquet"):
+        with pytest.raises(ConfigurationError, match="columns"):
+            penstock.copy(iter([{}] * rows), tmp_path / name)
+        assert not (tmp_path / name).exists()

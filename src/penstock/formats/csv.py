@@ -111,7 +111,7 @@ class Csv(BaseFormat):
         """Write a header line and every batch; return the number of rows. Does not close ``out``.
 
         Raises:
-            ConfigurationError: a column has a type or a value that CSV can not hold.
+            ConfigurationError: a column has a type or a value that CSV can not hold, or there are rows without columns.
         """
         refuse_types(_columns.unwrapping(batches.schema)[0], json_text)
         if self.header:
@@ -119,6 +119,8 @@ class Csv(BaseFormat):
         rows = 0
         for count, pieces in encoded(batches, self._encoder):
             rows += count
+            if count and not batches.schema.names:
+                raise ConfigurationError(f"there are rows without columns, which {self.name.upper()} can not hold")
             for piece in pieces:
                 if piece:
                     out.write(piece)

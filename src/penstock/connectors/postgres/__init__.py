@@ -39,7 +39,7 @@ from penstock.connectors.postgres._results import rows
 from penstock.connectors.postgres._row_stream import Chunk, RowTooLong, WideRow
 from penstock.connectors.postgres._sink import PostgresSink
 from penstock.connectors.postgres._types import Column, arrow_schema, projection, type_query
-from penstock.errors import BudgetExceeded, SourceError
+from penstock.errors import BudgetExceeded, ConfigurationError, SourceError
 from penstock.flow.contracts import BatchStream
 from penstock.flow.description import Description
 from penstock.flow.partitions import Partition, Partitions
@@ -209,10 +209,12 @@ class PostgresSource:
         return arrow_schema(reading.columns, text_where_lossy=self._request.on_type_loss == "text")
 
     def _lines(self, reading: _Reading) -> Iterator[bytes]:
-        """Yield the server's CSV, counting rows. Without columns there is nothing to write of a row."""
+        """Yield the server's CSV, counting rows."""
         rows = -1  # the header is one
         for chunk in self._copied(reading, "base64", "FORMAT csv, HEADER"):
             rows += chunk.rows
+            if not reading.columns and rows:
+                raise ConfigurationError(f"{self.display_name}: there are rows without columns, which CSV can not hold")
             self.rows_read = rows
             if reading.columns:
                 yield bytes(chunk.data)
