@@ -240,6 +240,38 @@ def test_columns_without_bounds_become_text_if_one_says_so() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([[1, "a"], None], ['[1, "a"]', None]),
+        ([[1], ["a"], []], ["[1]", '["a"]', "[]"]),
+        ([(1, 2**70)], ["[1, 1180591620717411303424]"]),
+        ([{"a": 1}, {"a": "x"}], ['{"a": 1}', '{"a": "x"}']),
+        ([{"a": [1, [2]]}], ['{"a": [1, [2]]}']),
+        ([[date(2024, 1, 2), datetime(2024, 1, 2, 3, tzinfo=UTC)]], ['["2024-01-02", "2024-01-02 03:00:00+00:00"]']),
+        ([{1: 2}], ['{"1": 2}']),
+        ([{(1, 2): 3}], ["{(1, 2): 3}"]),
+        ([[1, 2], [0.5, None]], None),
+        ([{"a": 1}, {"b": "x"}], None),
+    ],
+)
+def test_lists_and_dicts_of_several_types_become_text_if_one_says_so(
+    values: list[Any], texts: list[str] | None
+) -> None:
+    """Where no one type holds them all, in the first rows; a later one is an error, and the row is told."""
+    rows = [{"v": value} for value in values]
+    found = read_table(source(rows, on_type_loss="text"))["v"]
+    if texts is None:
+        assert found.type == read_table(source(rows))["v"].type != pa.string()
+        return
+    assert found.to_pylist() == texts
+    with pytest.raises(SourceError, match=r"row [12]: 'v' is .*see on_type_loss"):
+        read_table(source(rows))
+    late = [{"v": [1]}] * 1000 + [{"v": [1, "a"]}]
+    with pytest.raises(SourceError, match=r"row 1001: 'v' is .*see on_type_loss"):
+        read_table(source(late, on_type_loss="text", batch_bytes=10_000))
+
+
 # --- bytes ---
 
 NDJSON = b'{"a":1}\n{"a":2}\n'
