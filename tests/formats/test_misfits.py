@@ -181,6 +181,39 @@ def test_csv_with_warn_makes_what_does_not_fit_null() -> None:
     assert all(loss.reason.startswith("text that is no ") for loss in losses.told())
 
 
+@pytest.mark.parametrize(
+    ("first", "fitting", "misfits"),
+    [
+        (
+            "1",
+            ["-5", " 7 ", "0x1F", "9223372036854775807", "007"],
+            ["x", "1.5", "9223372036854775808", "1e3", "- 1", "--1"],
+        ),
+        ("0.5", ["-5", " 7 ", "1e3", "inf", "-Infinity", "NaN", ".5", "5."], ["x", "1,5", "1e", "info", "0x1F", "1 2"]),
+        ("true", ["t", "1", "FALSE", "0"], ["yes", "", "tr", "2"]),
+        ("2024-01-02", ["1999-12-31"], ["2024-02-30", "2024-01", "x", "2024-01-02 03:04:05"]),
+        ("2024-01-02 03:04:05", ["2024-01-02T03:04:05", "2024-01-02"], ["2024-01-02 25:00:00", "03:04:05", "later"]),
+        ("03:04:05", ["23:59", "00:00:00"], ["24:00:00", "3:04", "2024-01-02"]),
+    ],
+)
+def test_csv_with_warn_keeps_exactly_what_would_have_been_read(
+    first: str, fitting: list[str], misfits: list[str]
+) -> None:
+    """What Arrow takes for a value of the type stays one beside others; all others are NULL, and counted."""
+    start = "v\n" + f"{first}\n" * 100
+    alone = read(Csv(infer_types=True, block_bytes=64), (start + "\n".join(fitting) + "\n").encode(), "error")
+    mixed = "".join(f'{value}\n"{misfit}"\n' for value, misfit in zip(fitting * 9, misfits * 9, strict=False))
+    losses = Losses()
+    table = read(Csv(infer_types=True, block_bytes=64), (start + mixed).encode(), "warn", losses)
+    kept = table.column("v").to_pylist()[100:]
+    expected = (alone.column("v").to_pylist()[100:] * 9)[: len(kept) // 2]
+    assert table.schema == alone.schema
+    assert list(map(str, kept[::2])) == list(map(str, expected))
+    assert kept[1::2] == [None] * len(kept[1::2])
+    [loss] = losses.told()
+    assert loss.count == len(kept) // 2
+
+
 @pytest.mark.parametrize("on_type_loss", ["error", "text"])
 def test_csv_says_where_and_what_to_do(on_type_loss: OnTypeLoss) -> None:
     """The line, the column, the value; and that all columns are text where no types are guessed."""

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from penstock.formats._arrow import ArrowType, Column, pyarrow, pyarrow_csv
+from penstock.formats._arrow import ArrowType, Column, pyarrow, pyarrow_compute, pyarrow_csv
 
 __all__ = ["fitting"]
 
+Lost = Callable[[int], None]
 
-def fitting(
-    texts: Column, kind: ArrowType, *, booleans: tuple[list[str], list[str]], lost: Callable[[], None]
-) -> Column:
+# What Arrow's converters take at most; each takes less.
+_PATTERNS = (
+    ("is_integer", r"^\s*[+-]?(0[xX][0-9a-fA-F]+|[0-9]+)\s*$"),
+    ("is_floating", r"^\s*([0-9eE.+-]+|[+-]?(?i:inf|nan).*)\s*$"),
+    ("is_temporal", r"^[0-9TtZz:.+\s-]+$"),
+)
+
+
+def fitting(texts: Column, kind: ArrowType, *, booleans: tuple[list[str], list[str]], lost: Lost) -> Column:
     """Return the fields of a column as ``kind``; ``lost`` is called for each that is none, which becomes NULL.
 
-    Arrow's own converter decides, as it does where nothing is amiss. It does not say which field it stumbled over in a
-    way to go on from there, so halves are tried, and halves of those.
+    Arrow's own converter decides, as it does where nothing is amiss. It stops at the first that does not fit, so halves are
+    tried, and halves of those: a third of a millisecond for each. Those that surely do not fit are taken out before.
 
     Args:
         texts: the fields, NULL where there is none.
@@ -23,16 +30,34 @@ def fitting(
         booleans: the words for true, and those for false.
         lost: notes one that does not fit.
     """
+    compute = pyarrow_compute()
+    may_fit = compute.or_kleene(compute.is_null(texts), _may_fit(texts, kind, booleans))
+    if misfits := len(texts) - compute.sum(may_fit).as_py():
+        lost(misfits)
+        texts = compute.if_else(may_fit, texts, None)
+    return _halved(texts, kind, booleans, lost)
+
+
+def _may_fit(texts: Column, kind: ArrowType, booleans: tuple[list[str], list[str]]) -> Column:
+    """Return which fields are not surely misfits: most are seen so, all at once."""
+    compute, types = pyarrow_compute(), pyarrow().types
+    if types.is_boolean(kind):
+        return compute.is_in(compute.utf8_trim_whitespace(texts), pyarrow().array(booleans[0] + booleans[1]))
+    pattern = next((pattern for is_kind, pattern in _PATTERNS if getattr(types, is_kind)(kind)), "")
+    return compute.match_substring_regex(texts, pattern)
+
+
+def _halved(texts: Column, kind: ArrowType, booleans: tuple[list[str], list[str]], lost: Lost) -> Column:
     arrow = pyarrow()
     try:
         return _converted(texts, kind, booleans)
     except arrow.ArrowInvalid:
         count = len(texts)
         if count == 1:
-            lost()
+            lost(1)
             return arrow.nulls(1, kind)
         halves = texts.slice(0, count // 2), texts.slice(count // 2)
-        return arrow.concat_arrays([fitting(half, kind, booleans=booleans, lost=lost) for half in halves])
+        return arrow.concat_arrays([_halved(half, kind, booleans, lost) for half in halves])
 
 
 def _converted(texts: Column, kind: ArrowType, booleans: tuple[list[str], list[str]]) -> Column:

@@ -23,6 +23,7 @@ __all__ = ["NdjsonDecoder"]
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SHOWN_CHARACTERS = 60
 _FOUND_AT_THE_BEGINNING = "fields and their types are found at the beginning of the data and stay"
+_CHANGED = " changed from "
 _ARROWS_PREFIX = re.compile(r"^JSON parse error: |\.? in row \d+$")
 
 
@@ -157,14 +158,14 @@ class NdjsonDecoder:
 
     def _translated(self, message: str, block: bytes, schema: pa.Schema | None) -> SourceError:
         """Find the line Arrow stumbled over. It counts rows only sometimes, so the lines are tried one by one."""
+        if schema is None and _CHANGED in message:
+            for number, _, clash in FirstKinds().clashes(block):
+                return SourceError(f"{self._called} {self._line + number}: {clash}", hint=self._misfit_hint())
         for number, line in enumerate(block.split(b"\n")):
             if schema is not None and (misfit := first_misfit(line, schema)):
                 return SourceError(f"{self._called} {self._line + number}: {misfit}", hint=self._misfit_hint())
             if line.strip() and (reason := self._what_is_wrong(line, schema)):
                 return SourceError(f"{self._called} {self._line + number}: {reason}", hint=self._hint(schema))
-        if schema is None:
-            for number, _, clash in FirstKinds().clashes(block):
-                return SourceError(f"{self._called} {self._line + number}: {clash}", hint=self._misfit_hint())
         return SourceError(
             f"from {self._called} {self._line}: {_ARROWS_PREFIX.sub('', message)}", hint=self._hint(schema)
         )
