@@ -227,6 +227,36 @@ def test_what_makes_no_sense_is_said_at_once() -> None:
         flow.plan("x.csv", query="select 1")
 
 
+@pytest.mark.parametrize("step", ["map", "filter", "map_batches"])
+@pytest.mark.parametrize("given", [5, None, "row"])
+def test_what_can_not_be_called_is_refused_at_once(step: str, given: object) -> None:
+    """Where the step is written, not when the flow runs."""
+    with pytest.raises(penstock.ConfigurationError, match=f"^{step} takes a function, not {given!r}$"):
+        getattr(penstock.read([]), step)(given)
+
+
+@pytest.mark.parametrize("step", ["map", "filter", "map_batches"])
+def test_async_functions_are_refused_at_once(step: str) -> None:
+    """Nobody would await what they return; and a filter would take it for true."""
+
+    async def is_good(row: dict[str, Any]) -> bool:
+        return False
+
+    with pytest.raises(
+        penstock.ConfigurationError, match=f"^{step} takes a function that returns, and is_good is async$"
+    ):
+        getattr(penstock.read([]), step)(is_good)
+
+
+@pytest.mark.parametrize("number", [0, 2.5, "4"])
+def test_numbers_that_are_none_are_refused_at_once(number: Any) -> None:
+    """Of workers, and of rows in a batch."""
+    with pytest.raises(penstock.ConfigurationError, match="workers must be at least 1"):
+        penstock.read([]).map(dict, workers=number)
+    with pytest.raises(penstock.ConfigurationError, match="a batch has at least 1 row"):
+        penstock.read([]).batched(number)
+
+
 def test_plan_shows_the_steps(tmp_path: Path) -> None:
     """In their order, without running one; columns only where they are those of the source."""
     flow = penstock.read(ROWS).filter(bool)

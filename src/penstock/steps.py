@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from inspect import iscoroutinefunction
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any, Protocol, final
 
@@ -68,8 +69,9 @@ class Map:
     keeps_columns = False
 
     def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise ConfigurationError(f"workers must be at least 1, not {self.workers}")
+        _check_callable("map", self.fn)
+        if not isinstance(self.workers, int) or self.workers < 1:
+            raise ConfigurationError(f"workers must be at least 1, not {self.workers!r}")
 
     def __str__(self) -> str:
         return f"map({_name(self.fn)})"
@@ -100,6 +102,9 @@ class Filter:
 
     keeps_columns = True
 
+    def __post_init__(self) -> None:
+        _check_callable("filter", self.predicate)
+
     def __str__(self) -> str:
         return f"filter({_name(self.predicate)})"
 
@@ -126,6 +131,9 @@ class MapBatches:
     fn: Callable[[pa.RecordBatch], Any]
 
     keeps_columns = False
+
+    def __post_init__(self) -> None:
+        _check_callable("map_batches", self.fn)
 
     def __str__(self) -> str:
         return f"map_batches({_name(self.fn)})"
@@ -179,8 +187,8 @@ class Batched:
     keeps_columns = True
 
     def __post_init__(self) -> None:
-        if self.rows < 1:
-            raise ConfigurationError(f"a batch has at least 1 row, not {self.rows}")
+        if not isinstance(self.rows, int) or self.rows < 1:
+            raise ConfigurationError(f"a batch has at least 1 row, not {self.rows!r}")
 
     def __str__(self) -> str:
         return f"batched({format_count(self.rows)})"
@@ -310,6 +318,13 @@ def _rows(stream: Iterable[pa.RecordBatch]) -> Iterator[Row]:
     for batch in stream:
         for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
             yield from batch.slice(start, _ROWS_AT_ONCE).to_pylist()
+
+
+def _check_callable(step: str, fn: object) -> None:
+    if not callable(fn):
+        raise ConfigurationError(f"{step} takes a function, not {fn!r}")
+    if iscoroutinefunction(fn):  # what it returns is true, and is no row
+        raise ConfigurationError(f"{step} takes a function that returns, and {_name(fn)} is async")
 
 
 def _name(fn: Callable[..., Any]) -> str:

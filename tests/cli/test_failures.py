@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from penstock.cli import main
 from tests.cli.conftest import FAILING, Penstock
 from tests.servers.http import Ending, HttpServer, Reply
 from tests.servers.postgres import PostgresDatabase
@@ -277,6 +278,20 @@ def test_a_summary_in_a_wrong_place_is_refused_before_anything_is_copied(shop: P
     assert "summary" in result.line
     assert shop.files() == {"in.csv"}
     assert (shop.folder / "in.csv").read_text() == "a\n1\n"
+
+
+def test_a_nul_character_in_a_path_is_a_usage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No shell can pass one, a program that calls ``main`` can; in every path there is, also with a summary."""
+    monkeypatch.chdir(tmp_path)
+    for words in (
+        ["x\0.csv", "o.csv", "--summary", "s.json"],
+        ["x.csv", "o\0.csv"],
+        ["x.csv", "o.csv", "--summary", "s\0"],
+    ):
+        assert main(["cp", *words]) == USAGE
+        assert "there is a NUL character in it" in capsys.readouterr().err
 
 
 # -- standard streams that are closed ------------------------------------------------------------------------------

@@ -86,3 +86,18 @@ def test_a_word_that_is_none_is_refused(penstock: Penstock) -> None:
     assert "error, warn, text" in result.line.replace("'", "")
     with pytest.raises(library.ConfigurationError, match="on_type_loss"):
         library.plan("in.csv", "out.csv", on_type_loss="ignore")
+
+
+def test_lines_of_json_do_what_the_flag_says(penstock: Penstock) -> None:
+    """An error that names the line; NULL that is counted; text."""
+    (penstock.folder / "in.ndjson").write_text('{"a": 1}\n{"a": "x"}\n')
+    result = penstock("cp", "in.ndjson", "out.csv")
+    assert result.code == 3
+    assert "line 2: 'a' is a string, where it was a number before" in result.line
+    result = penstock("cp", "in.ndjson", "warned.csv", "--on-type-loss", "warn")
+    assert result.code == 0, result.stderr
+    assert (penstock.folder / "warned.csv").read_text() == "a\n1\n\n"
+    assert "column 'a': 1 value became NULL: string that does not fit int64" in result.stderr
+    result = penstock("cp", "in.ndjson", "text.csv", "--on-type-loss", "text")
+    assert result.code == 0, result.stderr
+    assert (penstock.folder / "text.csv").read_text() == 'a\n"1"\n"x"\n'

@@ -123,6 +123,19 @@ def test_what_can_only_be_read_is_refused_as_destination() -> None:
         ("s3://key:secret@bucket/x.csv", {}, "credentials come from the AWS_* environment"),
         ("file://elsewhere/x.csv", {}, "no path on this machine"),
         ("", {}, "an empty path"),
+        ("x\0.csv", {}, r"'x\x00.csv': there is a NUL character"),
+        ("x\0*.csv", {}, "there is a NUL character"),
+        ("file:///x%00.csv", {}, "there is a NUL character"),
+        ("sqlite:///x\0.db", {"table": "t"}, "there is a NUL character"),
+        ("duckdb:///x\0.db", {"table": "t"}, "there is a NUL character"),
+        ("postgresql://bob:hush\0@db/x", {"table": "t"}, "bob:***@db/x': there is a NUL character"),
+        (
+            "postgresql://db/x",
+            {"table": "t\0"},
+            "a NUL character in the query, or in the name of the table or a column",
+        ),
+        ("postgresql://db/x", {"table": "t", "columns": ["c\0"]}, "a NUL character in the query, or in the name"),
+        ("mysql://db/x", {"query": "SELECT 1 \0 WHERE 0"}, "a NUL character in the query, or in the name"),
     ],
 )
 def test_requests_that_make_no_sense_are_refused(uri: str, options: dict[str, object], said: str) -> None:
@@ -142,6 +155,11 @@ def test_requests_that_make_no_sense_are_refused(uri: str, options: dict[str, ob
         ("https://host/x", {"if_exists": "skip"}, "nobody can tell whether it exists"),
         ("s3://bucket/key", {"part_size": 1 << 20}, "parts must have at least 5 MiB"),
         ("s3://bucket/", {}, "write s3://bucket/key"),
+        ("x\0.csv", {}, "there is a NUL character"),
+        ("file:///x%00.csv", {}, "there is a NUL character"),
+        ("sqlite:///x\0.db", {"table": "t"}, "there is a NUL character"),
+        ("duckdb:///x\0.db", {"table": "t"}, "there is a NUL character"),
+        ("sqlite:///x.db", {"table": "t\0"}, "a NUL character in the name of the table"),
     ],
 )
 def test_destinations_that_make_no_sense_are_refused(uri: str, options: dict[str, object], said: str) -> None:

@@ -240,6 +240,38 @@ def test_columns_without_bounds_become_text_if_one_says_so() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([[1, "a"], None], ['[1, "a"]', None]),
+        ([[1], ["a"], []], ["[1]", '["a"]', "[]"]),
+        ([(1, 2**70)], ["[1, 1180591620717411303424]"]),
+        ([{"a": 1}, {"a": "x"}], ['{"a": 1}', '{"a": "x"}']),
+        ([{"a": [1, [2]]}], ['{"a": [1, [2]]}']),
+        ([[date(2024, 1, 2), datetime(2024, 1, 2, 3, tzinfo=UTC)]], ['["2024-01-02", "2024-01-02 03:00:00+00:00"]']),
+        ([{1: 2}], ['{"1": 2}']),
+        ([{(1, 2): 3}], ["{(1, 2): 3}"]),
+        ([[1, 2], [0.5, None]], None),
+        ([{"a": 1}, {"b": "x"}], None),
+    ],
+)
+def test_lists_and_dicts_of_several_types_become_text_if_one_says_so(
+    values: list[Any], texts: list[str] | None
+) -> None:
+    """Where no one type holds them all, in the first rows; a later one is an error, and the row is told."""
+    rows = [{"v": value} for value in values]
+    found = read_table(source(rows, on_type_loss="text"))["v"]
+    if texts is None:
+        assert found.type == read_table(source(rows))["v"].type != pa.string()
+        return
+    assert found.to_pylist() == texts
+    with pytest.raises(SourceError, match=r"row [12]: 'v' is .*see on_type_loss"):
+        read_table(source(rows))
+    late = [{"v": [1]}] * 1000 + [{"v": [1, "a"]}]
+    with pytest.raises(SourceError, match=r"row 1001: 'v' is .*see on_type_loss"):
+        read_table(source(late, on_type_loss="text", batch_bytes=10_000))
+
+
 # --- bytes ---
 
 NDJSON = b'{"a":1}\n{"a":2}\n'
@@ -604,3 +636,15 @@ def test_a_generator_that_has_run_is_no_empty_table(tmp_path: Path) -> None:
     assert (tmp_path / "a.csv").read_text() == "a\n0\n1\n2\n"
     penstock.copy((row for row in ()), tmp_path / "empty.csv")
     assert (tmp_path / "empty.csv").read_text() == ""
+
+
+@pytest.mark.parametrize("rows", [3, 100_000])
+def test_rows_without_fields_are_rows(rows: int, tmp_path: Path) -> None:
+    """As many as there are, in every batch; formats that can not say how many refuse them."""
+    report = penstock.copy([{}] * rows, tmp_path / "x.ndjson", max_memory="32MiB")
+    assert report.rows == rows
+    assert (tmp_path / "x.ndjson").read_bytes() == b"{}\n" * rows
+    for name in ("x.csv", "x.parquet"):
+        with pytest.raises(ConfigurationError, match="columns"):
+            penstock.copy(iter([{}] * rows), tmp_path / name)
+        assert not (tmp_path / name).exists()

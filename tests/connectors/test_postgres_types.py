@@ -13,6 +13,7 @@ import pytest
 
 from penstock import formats
 from penstock.connectors.postgres._types import TYPE_TABLE
+from penstock.errors import ConfigurationError
 from tests.connectors.parts import read_bytes, read_rows, read_table, source_of
 from tests.connectors.postgres_parts import either_way, encoded, environment, load, nothing_left, query
 
@@ -307,16 +308,16 @@ def test_no_rows_have_columns_and_types(postgres: PostgresDatabase) -> None:
 
 
 def test_no_columns_have_rows_all_the_same(postgres: PostgresDatabase) -> None:
-    """A table without columns has as many rows as it has; in CSV there is nothing to write of them."""
+    """A table without columns has as many rows as it has; as CSV they would be lost, which is an error, if there are any."""
     postgres.execute("CREATE TABLE bare ()")
     postgres.execute("INSERT INTO bare SELECT FROM generate_series(1, 3)")
     source = source_of(postgres.uri, table="bare")
     with source.open_batches() as batches:
         assert batches.schema.names == []
         assert sum(batch.num_rows for batch in batches) == 3
-    source = source_of(postgres.uri, table="bare")
-    assert read_bytes(source) == b""
-    assert source.rows_read == 3
+    with pytest.raises(ConfigurationError, match="bare: there are rows without columns, which CSV can not hold"):
+        read_bytes(source_of(postgres.uri, table="bare"))
+    assert read_bytes(source_of(postgres.uri, table="bare", where="false")) == b""
 
 
 def test_as_many_columns_as_there_can_be(postgres: PostgresDatabase) -> None:

@@ -338,8 +338,36 @@ def test_text_that_is_no_text_is_the_same_error(uri: str) -> None:
     fill(uri, "CREATE TABLE t (s TEXT)", "INSERT INTO t VALUES ('x'), (CAST(x'ff41' AS TEXT))")
     said = outcome(uri, query="SELECT * FROM t")
     assert isinstance(said, str)
-    assert "decode" in said
+    assert "column 's': row 2 holds text that is not UTF-8" in said
     assert outcome(uri, table="t") == said
+
+
+@pytest.mark.parametrize("reading", [{"table": "t"}, {"query": "SELECT * FROM t"}])
+@pytest.mark.parametrize("letters", [1, 200_000])
+def test_text_that_is_no_text_may_be_null_or_its_bytes(uri: str, reading: dict[str, str], letters: int) -> None:
+    """NULL that is counted with warn, the bytes as SQLite writes them with text; narrow or wide, beside text that is fine."""
+    fill(
+        uri,
+        "CREATE TABLE t (s TEXT)",
+        "INSERT INTO t VALUES ('é'), (CAST(x'ff" + "41" * letters + "' AS TEXT)), (NULL), ('y')",
+    )
+    losses = Losses()
+    warned = read_table(source_of(uri, **reading, on_type_loss="warn", losses=losses))
+    assert warned["s"].to_pylist() == ["é", None, None, "y"]
+    assert [str(loss) for loss in losses.told()] == [
+        "column 's': 1 value became NULL: text that is not UTF-8 does not fit string"
+    ]
+    told = read_table(source_of(uri, **reading, on_type_loss="text"))
+    assert told["s"].to_pylist() == ["é", "X'FF" + "41" * letters + "'", None, "y"]
+
+
+def test_the_row_of_text_that_is_no_text_is_counted_over_all_pages(uri: str) -> None:
+    """Not from the beginning of its page, or of its batch."""
+    fill(uri, "CREATE TABLE t (s TEXT)", "INSERT INTO t " + MANY.format(50_000) + "SELECT 'x' FROM n")
+    fill(uri, "UPDATE t SET s = CAST(x'ff' AS TEXT) WHERE rowid = 40000")
+    for reading in ({"table": "t"}, {"query": "SELECT * FROM t"}):
+        with pytest.raises(SourceError, match=r"column 's': row 40000 holds .* see on_type_loss"):
+            read_table(source_of(uri, **reading, batch_bytes=100_000))
 
 
 def test_only_the_page_with_a_misfit_is_read_row_by_row(uri: str, row_pages: list[tuple[int, int]]) -> None:

@@ -129,6 +129,60 @@ def test_members_one_after_another_read_as_one(name: str) -> None:
         decompressed(packed[:-3], name)
 
 
+class _Padded(CountingStream):
+    """Some bytes, and then so many zeros."""
+
+    def __init__(self, data: bytes, zeros: int) -> None:
+        super().__init__(b"\0" * (1 << 16), zeros)
+        self._data = data
+
+    def read(self, size: int = -1, /) -> bytes:
+        data, self._data = self._data, b""
+        return data or super().read(size)
+
+
+@pytest.mark.parametrize("zeros", [1, 511, 300_000])
+@pytest.mark.parametrize("data", [b"", b"x", DATA])
+def test_zeros_after_gzip_are_passed_over(data: bytes, zeros: int) -> None:
+    """As gzip itself does: tapes, and whoever writes in whole blocks, fill the last one up."""
+    packed = compressed(data, "gzip") + b"\0" * zeros
+    assert subprocess.run(["gzip", "-dc"], input=packed, capture_output=True, check=True).stdout == data
+    assert decompressed(packed, "gzip") == data
+
+
+@pytest.mark.parametrize("behind", [b"\0x", b"\0" * 300_000 + b"x", b"\0" * 9 + compressed(b"more", "gzip"), b"x\0\0"])
+def test_anything_else_after_gzip_is_an_error(behind: bytes) -> None:
+    """Also behind zeros, and also if it is gzip: nobody knows why it stands there."""
+    with pytest.raises(SourceError, match="damaged gzip data within"):
+        decompressed(compressed(DATA, "gzip") + behind, "gzip")
+
+
+def test_zeros_do_not_hide_that_gzip_was_cut() -> None:
+    """A disk that was full may leave zeros where the rest should be; and zeros alone are no gzip."""
+    packed = compressed(DATA, "gzip")
+    for data in (
+        packed[:-8] + b"\0" * 8,
+        packed[: len(packed) // 2] + b"\0" * len(packed),
+        packed[:-4] + b"\0" * 600,
+        b"\0" * 600,
+    ):
+        with pytest.raises(SourceError):
+            decompressed(data, "gzip")
+
+
+def test_zeros_after_gzip_stay_bounded() -> None:
+    """However many there are."""
+    packed = compressed(b"x", "gzip")
+    tracemalloc.start()
+    try:
+        with formats.decompressing(_Padded(packed, 256 << 20), "gzip") as stream:
+            assert stream.read() == b"x"
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 << 20
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("error", [Fails("x"), BrokenError("the pipe broke"), OSError("the disk broke")])
 def test_errors_of_the_stream_pass_as_they_are(name: str, error: Exception) -> None:

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from penstock import formats
+from penstock.connectors._batches import Batches
 from penstock.errors import BudgetExceeded, ConfigurationError, SourceError
-from penstock.formats.csv import Csv
+from penstock.formats.csv import Csv, Tsv
 from tests.formats.streams import (
     Collected,
     CountingStream,
@@ -314,3 +315,15 @@ def test_a_bare_carriage_return_is_refused(text: bytes, line: int) -> None:
 def test_a_carriage_return_in_quotes_is_data() -> None:
     """And before a line feed the end of a line."""
     assert decoded("csv", b'"a\rb",c\r\n"x\r",y\r\n').to_pylist() == [{"a\rb": "x\r", "c": "y"}]
+
+
+def test_rows_without_columns_are_refused() -> None:
+    """Nothing would be left of them; where there are none, there is nothing to lose."""
+    structs = pa.array([{}, {}, {}], pa.struct([]))
+    bare = pa.RecordBatch.from_struct_array(structs)
+    out = Collected()
+    for kind, name in ((Csv(), "CSV"), (Csv(header=False), "CSV"), (Tsv(), "TSV")):
+        with pytest.raises(ConfigurationError, match=f"there are rows without columns, which {name} can not hold"):
+            kind.encode(Batches(bare.schema, iter([bare])), out)
+        assert kind.encode(Batches(bare.schema, iter([])), out) == 0
+    assert not out

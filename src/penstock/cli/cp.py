@@ -26,11 +26,11 @@ def run(arguments: argparse.Namespace) -> int:
     terminal = Terminal(
         redact, verbosity=arguments.verbose, quiet=arguments.quiet, as_json=arguments.progress == "json"
     )
+    if (refusal := _summary_refusal(arguments)) is not None:
+        terminal.error(ConfigurationError(refusal))
+        return USAGE
     interruptible = Interruptible()
     with terminal.showing_log(hint=interruptible.hint):
-        if (refusal := _summary_refusal(arguments)) is not None:
-            terminal.error(ConfigurationError(refusal))
-            return USAGE
         ending = _attempt(arguments, interruptible)
         _tell(ending, terminal)
         if arguments.summary is None:
@@ -89,12 +89,14 @@ def _summary_refusal(arguments: argparse.Namespace) -> str | None:
     if arguments.summary is None:
         return None
     file = Path(arguments.summary)
+    if "\0" in arguments.summary:
+        return f"cannot write the summary {arguments.summary!r}: there is a NUL character in it, which no path can have"
     if arguments.summary == "-":
         return "--summary takes a file, not '-': standard output is for data; --progress json reports on standard error"
     if file.is_dir() or not file.absolute().parent.is_dir():
         return f"cannot write the summary {file}: {'it is a folder' if file.is_dir() else 'there is no such folder'}"
     for side, address in (("SRC", arguments.source), ("DST", arguments.destination)):
-        if address != "-" and Path(address).resolve() == file.resolve():
+        if address != "-" and "\0" not in address and Path(address).resolve() == file.resolve():
             return f"cannot write the summary {file}: it is {side}, which it would replace"
     return None
 

@@ -1,4 +1,4 @@
-"""The simplest :class:`~penstock.flow.contracts.BatchStream`: a schema and an iterator."""
+"""The simplest :class:`~penstock.flow.contracts.BatchStream`: a schema and an iterator; and batches without columns."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from penstock._extras import need
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Batches"]
+__all__ = ["Batches", "without_columns"]
 
 
 @dataclass(frozen=True)
@@ -21,3 +23,11 @@ class Batches:
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         return self.batches
+
+
+def without_columns(rows: int) -> pa.RecordBatch:
+    """Return a batch of so many rows and no column. Arrow takes the number from the columns, if it is not made like this."""
+    arrow = need("pyarrow", extra="arrow", why="hold tables")
+    structs = arrow.Array.from_buffers(arrow.struct([]), rows, [None])
+    batch: pa.RecordBatch = arrow.RecordBatch.from_struct_array(structs)
+    return batch

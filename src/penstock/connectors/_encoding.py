@@ -41,6 +41,7 @@ class Encoding:
         if format_name is None:
             raise ConfigurationError(f"{request.shown}: its name does not tell the format; give --source-format")
         found = request.formats.format_by_name(format_name, request.format_options).sized(request.batch_bytes)
+        found = found.with_losses(request.on_type_loss, request.losses)
         self.format = found if request.columns is None else found.projected(request.columns)
         self._told_compression = request.compression
         self._name = name

@@ -26,6 +26,12 @@ class _Request:
     formats: Formats = field(repr=False)
     options: Mapping[str, object] = field(default_factory=dict, repr=False)  # a header may hold a token
 
+    def __post_init__(self) -> None:
+        if "\0" in self.uri:  # the operating system, and every library written in C, takes it for the end
+            raise ConfigurationError(
+                f"{self.shown!r}: there is a NUL character in it, which no path or address can have"
+            )
+
     @property
     def shown(self) -> str:
         """The address without secrets."""
@@ -85,6 +91,7 @@ class SourceRequest(_Request):
     losses: Losses = field(default_factory=Losses)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.query is not None and self.table is not None:
             raise ConfigurationError("give a query or a table, not both")
         if isinstance(self.columns, str) or (self.columns is not None and not self.columns):
@@ -143,6 +150,9 @@ class SinkRequest(_Request):
     source: Source | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        if "\0" in (self.table or ""):
+            raise ConfigurationError(f"{self.shown}: there is a NUL character in the name of the table, {self.table!r}")
         if self.if_exists not in IF_EXISTS:
             raise ConfigurationError(f"if_exists is {self.if_exists!r}; it may be {', '.join(map(repr, IF_EXISTS))}")
 

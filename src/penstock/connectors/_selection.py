@@ -6,15 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, final
 
 from penstock._extras import need
+from penstock.connectors._absent import no_column
 from penstock.errors import SourceError
-from penstock.flow.suggest import did_you_mean
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["Selection"]
-
-_MOST_NAMES_SHOWN = 10
 
 
 @final
@@ -71,8 +69,5 @@ def _position(name: str, names: Sequence[str]) -> int:
     if names.count(name) > 1:
         raise SourceError(f"there are {names.count(name)} columns called {name!r}")
     if name not in names:
-        there_are = (
-            f"there are {', '.join(names[:_MOST_NAMES_SHOWN])}{', ...' if len(names) > _MOST_NAMES_SHOWN else ''}"
-        )
-        raise SourceError(f"no column {name!r}", hint=did_you_mean(name, names, otherwise=there_are))
+        raise no_column(name, names)
     return names.index(name)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from penstock.connectors._requests import SourceRequest
 from penstock.errors import ConfigurationError
 
-__all__ = ["bare", "literal", "quoted", "quoted_path", "select_statement"]
+__all__ = ["all_columns", "bare", "literal", "quoted", "quoted_path", "select_statement"]
 
 
 def quoted(name: str) -> str:
@@ -55,7 +56,7 @@ def select_statement(
         if not query:
             raise ConfigurationError(f"{request.shown}: the query is empty")
         if request.columns is None and request.where is None and request.limit is None:
-            return query
+            return _whole(query, request)
         source = f"(\n{query}\n) AS query"  # on lines of its own: the query may end in a comment
     elif request.table:
         source = quote_table(request.table)
@@ -64,4 +65,18 @@ def select_statement(
     columns = "*" if request.columns is None else ", ".join(map(quote_column, request.columns))
     where = "" if request.where is None else f" WHERE {request.where}"
     limit = "" if request.limit is None else f" LIMIT {request.limit:d}"
-    return f"SELECT {columns} FROM {source}{where}{limit}"  # noqa: S608 - the query and condition are the user's own SQL
+    return _whole(f"SELECT {columns} FROM {source}{where}{limit}", request)  # noqa: S608 - the user's own SQL
+
+
+def _whole(statement: str, request: SourceRequest) -> str:
+    """Refuse a statement of which a library written in C would see the beginning only."""
+    if "\0" in statement:
+        raise ConfigurationError(
+            f"{request.shown}: there is a NUL character in the query, or in the name of the table or a column"
+        )
+    return statement
+
+
+def all_columns(request: SourceRequest) -> SourceRequest:
+    """Return a request for no rows of what is to be read, with every column there is."""
+    return replace(request, columns=None, where=None, limit=0)

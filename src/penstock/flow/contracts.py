@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
 
 from penstock.flow.description import Description
+from penstock.flow.losses import Losses, OnTypeLoss
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -346,6 +347,10 @@ class Format(Protocol):
 
     def sized(self, batch_bytes: int) -> Format:
         """Return this format for batches of about ``batch_bytes``: read in that size, and few of them held at once."""
+        ...
+
+    def with_losses(self, on_type_loss: OnTypeLoss, losses: Losses) -> Format:
+        """Return this format for reading that does what ``on_type_loss`` says with values that do not fit their column."""
         ...
 
     @property

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+if TYPE_CHECKING:
+    from penstock.flow.losses import Losses, OnTypeLoss
 
 __all__ = ["BaseFormat"]
 
@@ -45,4 +48,8 @@ class BaseFormat:
 
     def sized(self, batch_bytes: int) -> Self:
         """Return itself: what it holds is bounded whatever the size of a batch."""
+        return self
+
+    def with_losses(self, on_type_loss: OnTypeLoss, losses: Losses) -> Self:
+        """Return itself: the bytes say of each column what it holds, or every column is text."""
         return self

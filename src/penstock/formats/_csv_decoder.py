@@ -7,13 +7,15 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from penstock.errors import SourceError
+from penstock.flow.losses import Losses, OnTypeLoss
 from penstock.formats import _columns
-from penstock.formats._arrow import ArrowType, pyarrow, pyarrow_csv
+from penstock.formats._arrow import ArrowType, Column, pyarrow, pyarrow_csv
 from penstock.formats._blocks import whole_records
+from penstock.formats._csv_misfits import fitting
 from penstock.formats._refusals import is_bytes
 
 if TYPE_CHECKING:
@@ -54,8 +56,13 @@ class CsvDecoder:
         infer_types: bool,
         block_bytes: int,
         max_record_bytes: int,
+        on_type_loss: OnTypeLoss = "error",
+        losses: Losses | None = None,
     ) -> None:
         self._layout = layout
+        self._types_are_inferred = schema is None and infer_types
+        self._on_type_loss = on_type_loss
+        self._losses = losses or Losses()
         self._quote = quote = layout.quote.encode()
         self._blocks = whole_records(
             stream,
@@ -96,9 +103,31 @@ class CsvDecoder:
     def _parsed(self, block: bytes) -> pa.Table:
         self._check_quotes(block)
         self._check_line_ends(block)
-        table = self._table(block, self._parsed_types)
+        table = self._fitted(block)
         self._line += block.count(b"\n")
         return table
+
+    def _fitted(self, block: bytes) -> pa.Table:
+        """Parse a block; what does not fit its column is an error, or NULL."""
+        try:
+            return self._table(block, self._parsed_types)
+        except SourceError as exc:
+            if self._on_type_loss != "warn" or not _is_misfit(str(exc)):
+                raise
+        arrow = pyarrow()
+        texts = self._table(block, [arrow.string()] * self._column_count)
+        columns = [
+            self._fitted_column(field.name, column, kind)
+            for field, column, kind in zip(self.schema, texts.columns, self._parsed_types, strict=True)
+        ]
+        table: pa.Table = arrow.Table.from_arrays(columns, names=texts.column_names)
+        return table
+
+    def _fitted_column(self, name: str, texts: Column, kind: ArrowType) -> Column:
+        if kind == texts.type or not len(texts):
+            return texts.cast(kind)
+        lost = partial(self._losses.add, name, f"text that is no {kind}")
+        return fitting(texts, kind, booleans=(_TRUE, _FALSE), lost=lost)
 
     def _split_header(self, block: bytes) -> tuple[list[str], bytes]:
         end = _end_of_first_record(block, self._quote)
@@ -192,7 +221,12 @@ class CsvDecoder:
         line = self._line + _lines_before_record(block, number, self._quote, keep_blank=keep_blank)
         index = re.search(r"column #(\d+)", column)
         name = f"column {self.schema.field(int(index[1])).name!r}: " if index else ""
-        return SourceError(f"line {line}: {name}{reason}")
+        return SourceError(f"line {line}: {name}{reason}", hint=self._misfit_hint() if _is_misfit(reason) else "")
+
+    def _misfit_hint(self) -> str:
+        if not self._types_are_inferred:
+            return "convert it, or see on_type_loss"
+        return "infer_types guesses from the first block: without it all is text; with on_type_loss warn, this is NULL"
 
     def _check_quotes(self, block: bytes) -> None:
         """Refuse quotes that RFC 4180 does not allow; Arrow guesses what they mean, also at a cut-off end."""
@@ -243,6 +277,11 @@ def _well_formed(delimiter: str, quote: str) -> re.Pattern[bytes]:
         r"{quote}(?=[{separator}\r\n]|\Z))*+[^{quote}]*+"
     )
     return re.compile(pattern.format(**marks).encode())
+
+
+def _is_misfit(message: str) -> bool:
+    """Whether Arrow says that a field is not of its column's type. Of text, it says that it is no UTF-8."""
+    return "conversion error to" in message and "conversion error to string" not in message
 
 
 def _rows_before(block: bytes) -> int:

@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import SourceError
+from penstock.flow.losses import Losses, OnTypeLoss
 from penstock.formats._arrow import ArrowType, pyarrow, pyarrow_json
 from penstock.formats._exact_numbers import first_inexact_number
+from penstock.formats._json_kinds import FirstKinds
+from penstock.formats._json_misfits import as_text, first_misfit, fits, kind_of, rewritten
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,6 +22,8 @@ __all__ = ["NdjsonDecoder"]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SHOWN_CHARACTERS = 60
+_FOUND_AT_THE_BEGINNING = "fields and their types are found at the beginning of the data and stay"
+_CHANGED = " changed from "
 _ARROWS_PREFIX = re.compile(r"^JSON parse error: |\.? in row \d+$")
 
 
@@ -29,11 +34,24 @@ class NdjsonDecoder:
         blocks: of whole lines; the last may lack its line end.
         schema: the fields allowed, with their types; None to find them in the first block.
         called: what a line is to whoever reads an error.
+        on_type_loss: what to do about a value that the type of its column can not hold. With ``"text"``, columns whose
+            values in the first block have no one type are text.
+        losses: told about values that became NULL.
     """
 
-    def __init__(self, blocks: Iterator[bytes], schema: pa.Schema | None, *, called: str = "line") -> None:
+    def __init__(
+        self,
+        blocks: Iterator[bytes],
+        schema: pa.Schema | None,
+        *,
+        called: str = "line",
+        on_type_loss: OnTypeLoss = "error",
+        losses: Losses | None = None,
+    ) -> None:
         self._blocks = blocks
         self._called = called
+        self._on_type_loss = on_type_loss
+        self._losses = losses or Losses()
         self._line = 1
         self._first_block = next(self._blocks, b"").removeprefix(_BYTE_ORDER_MARK)
         self._types_are_inferred = schema is None
@@ -55,39 +73,70 @@ class NdjsonDecoder:
         return block
 
     def _parsed(self, block: bytes) -> pa.Table:
-        table = self._table(block, self.schema)
+        self._check_text(block)
+        table = self._attempted(block)
+        if table is None:
+            table = self._insisted(block if self._on_type_loss == "error" else rewritten(block, self._fitting))
+        self._line += block.count(b"\n")
+        return table
+
+    def _attempted(self, block: bytes) -> pa.Table | None:
+        """Parse a block; None if something in it is wrong, or does not fit."""
+        try:
+            table = _read(block, self.schema)
+        except pyarrow().ArrowInvalid:
+            return None
+        return table if first_inexact_number(block, self.schema) is None else None
+
+    def _insisted(self, block: bytes) -> pa.Table:
+        """Parse a block, and say what is wrong with it, and where."""
+        try:
+            table = _read(block, self.schema)
+        except pyarrow().ArrowInvalid as exc:
+            raise self._translated(str(exc), block, self.schema) from exc
         found = first_inexact_number(block, self.schema)
         if found is not None:
             line, name, number = found
             raise SourceError(
                 f"{self._called} {self._line + line}: {name!r} is {number}, which a double can not hold exactly",
-                hint="write it as a string where the data is made",
+                hint="write it as a string where the data is made, or see on_type_loss",
             )
-        self._line += block.count(b"\n")
         return table
 
+    def _fitting(self, name: str, value: Any) -> Any:
+        """Return what goes into a column for a value, as ``on_type_loss`` says."""
+        index = self.schema.get_field_index(name)
+        if index < 0:
+            return value
+        kind = self.schema.field(index).type
+        if self._on_type_loss == "text":
+            return as_text(value) if pyarrow().types.is_string(kind) else value
+        if fits(value, kind):
+            return value
+        self._losses.add(name, f"{kind_of(value)} that does not fit {kind}")
+        return None
+
     def _inferred(self) -> pa.Schema:
-        if not self._first_block.strip():
+        block = self._first_block
+        if not block.strip():
             nothing: pa.Schema = pyarrow().schema([])
             return nothing
-        return _without_guesses(self._table(self._first_block, None).schema)
-
-    def _table(self, block: bytes, schema: pa.Schema | None) -> pa.Table:
-        arrow_json = pyarrow_json()
         self._check_text(block)
         try:
-            table: pa.Table = arrow_json.read_json(
-                pyarrow().BufferReader(block),
-                read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(block) + 1),
-                parse_options=arrow_json.ParseOptions(
-                    explicit_schema=schema,
-                    newlines_in_values=False,
-                    unexpected_field_behavior="infer" if schema is None else "error",
-                ),
-            )
+            table = _read(self._of_one_kind(block), None)
         except pyarrow().ArrowInvalid as exc:
-            raise self._translated(str(exc), block, schema) from exc
-        return table if schema is None else table.select(schema.names)
+            raise self._translated(str(exc), block, None) from exc
+        schema = _without_guesses(table.schema)
+        return _with_text_for_inexact(schema, block) if self._on_type_loss == "text" else schema
+
+    def _of_one_kind(self, block: bytes) -> bytes:
+        """Return the first lines with values of one kind in each column, so that Arrow can tell its type."""
+        if self._on_type_loss == "error" or _is_readable(block):
+            return block
+        if self._on_type_loss == "warn":
+            return rewritten(block, FirstKinds().kept)
+        mixed = {name for _, name, _ in FirstKinds().clashes(block)}
+        return rewritten(block, lambda name, value: as_text(value) if name in mixed else value)
 
     def _check_text(self, block: bytes) -> None:
         arrow = pyarrow()
@@ -109,7 +158,12 @@ class NdjsonDecoder:
 
     def _translated(self, message: str, block: bytes, schema: pa.Schema | None) -> SourceError:
         """Find the line Arrow stumbled over. It counts rows only sometimes, so the lines are tried one by one."""
+        if schema is None and _CHANGED in message:
+            for number, _, clash in FirstKinds().clashes(block):
+                return SourceError(f"{self._called} {self._line + number}: {clash}", hint=self._misfit_hint())
         for number, line in enumerate(block.split(b"\n")):
+            if schema is not None and (misfit := first_misfit(line, schema)):
+                return SourceError(f"{self._called} {self._line + number}: {misfit}", hint=self._misfit_hint())
             if line.strip() and (reason := self._what_is_wrong(line, schema)):
                 return SourceError(f"{self._called} {self._line + number}: {reason}", hint=self._hint(schema))
         return SourceError(
@@ -142,7 +196,44 @@ class NdjsonDecoder:
     def _hint(self, schema: pa.Schema | None) -> str:
         if schema is None or not self._types_are_inferred:
             return ""
-        return "fields and their types are found at the beginning of the data and stay"
+        return _FOUND_AT_THE_BEGINNING
+
+    def _misfit_hint(self) -> str:
+        if not self._types_are_inferred:
+            return "convert it, or see on_type_loss"
+        if self._on_type_loss == "text":
+            return f"{_FOUND_AT_THE_BEGINNING}; raise first_block_bytes, or take on_type_loss warn"
+        return f"{_FOUND_AT_THE_BEGINNING}; convert it, or see on_type_loss"
+
+
+def _read(block: bytes, schema: pa.Schema | None) -> pa.Table:
+    arrow_json = pyarrow_json()
+    table: pa.Table = arrow_json.read_json(
+        pyarrow().BufferReader(block),
+        read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(block) + 1),
+        parse_options=arrow_json.ParseOptions(
+            explicit_schema=schema,
+            newlines_in_values=False,
+            unexpected_field_behavior="infer" if schema is None else "error",
+        ),
+    )
+    return table if schema is None else table.select(schema.names)
+
+
+def _is_readable(block: bytes) -> bool:
+    try:
+        _read(block, None)
+    except pyarrow().ArrowInvalid:
+        return False
+    return True
+
+
+def _with_text_for_inexact(schema: pa.Schema, block: bytes) -> pa.Schema:
+    """Return ``schema`` with text where the first lines have numbers that a double can not hold exactly."""
+    while found := first_inexact_number(block, schema):
+        index = schema.get_field_index(found[1])
+        schema = schema.set(index, schema.field(index).with_type(pyarrow().string()))
+    return schema
 
 
 def _without_guesses(schema: pa.Schema) -> pa.Schema:

@@ -14,7 +14,7 @@ from penstock.flow.units import parse_size
 __all__ = ["OptionError", "converted", "option_names"]
 
 # What a format is called, and what it is told by those who use it, which is not for a user to choose.
-_NOT_OPTIONS = frozenset({"name", "media_type", "batch_bytes", "columns"})
+_NOT_OPTIONS = frozenset({"name", "media_type", "batch_bytes", "columns", "on_type_loss", "losses"})
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 

@@ -8,9 +8,9 @@ mark raise; they never look like a shorter stream.
 A compression may have a level: ``"gzip:9"``, ``"zstd:19"``. Higher ones are slower and smaller. zstd's are limited to
 19, which needs about 90 MiB; those above are for those who have gigabytes to spare on both sides.
 
-Arrow decompresses: it holds that rule for both, with bounded output. ``zstandard``'s own readers end quietly where the
-data was cut, and its one-shot objects expand a few bytes to any size. Arrow does not compress: its output streams
-write the end mark when they are garbage-collected.
+Arrow decompresses zstd: it holds that rule, with bounded output. ``zstandard``'s own readers end quietly where the data was
+cut, and its one-shot objects expand a few bytes to any size. Arrow does not compress: its output streams write the end
+mark when they are garbage-collected. For gzip, see :mod:`penstock.formats._gzip_reader`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from penstock.errors import ConfigurationError, SourceError
 from penstock.flow.streams import as_it_comes
 from penstock.flow.suggest import did_you_mean
 from penstock.formats._arrow import pyarrow
+from penstock.formats._gzip_reader import GzipReader
 from penstock.formats._lent import LentStream
 
 if TYPE_CHECKING:
@@ -92,15 +93,18 @@ def compress(stream: ByteReader, out: ByteWriter, name: str) -> int:
 def decompressing(stream: ByteReader, name: str) -> Iterator[ByteReader]:
     """Give a reader of ``stream`` decompressed. Does not close ``stream``; an exception of it passes as it is.
 
-    Several members or frames after each other read as one. Holds some hundred KiB, however far the data expands.
+    Several members or frames after each other read as one, and zeros after gzip's last are passed over. Holds some hundred KiB, however far the data expands.
 
     Raises:
         ConfigurationError: there is no compression of that name.
         SourceError: (while reading) the compressed bytes are damaged, or stop before their end.
     """
+    if _known(name) == "gzip":
+        yield cast("BinaryIO", GzipReader(stream))
+        return
     arrow = pyarrow()
     compressed = LentStream(stream)
-    with arrow.CompressedInputStream(arrow.PythonFile(compressed, "r"), _known(name)) as decompressed:
+    with arrow.CompressedInputStream(arrow.PythonFile(compressed, "r"), name) as decompressed:
         yield cast("BinaryIO", _Decompressed(decompressed, compressed, name))
 
 

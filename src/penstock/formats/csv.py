@@ -17,10 +17,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from penstock.errors import ConfigurationError
+from penstock.flow.losses import Losses, OnTypeLoss
 from penstock.formats import _columns
 from penstock.formats._arrow import ArrowType, pyarrow, pyarrow_csv
 from penstock.formats._as_text import json_text
@@ -62,6 +63,8 @@ class Csv(BaseFormat):
         infer_types: when reading without a schema, guess types from the first block instead of taking text.
         block_bytes: how much to read, parse and hand on at a time.
         max_record_bytes: the longest record allowed when reading.
+        on_type_loss: what to do about values that the type of their column can not hold, when reading.
+        losses: told about those that became NULL.
     """
 
     name: str = "csv"
@@ -75,6 +78,8 @@ class Csv(BaseFormat):
     infer_types: bool = False
     block_bytes: int = BLOCK_BYTES
     max_record_bytes: int = MAX_RECORD_BYTES
+    on_type_loss: OnTypeLoss = field(default="error", compare=False)
+    losses: Losses | None = field(default=None, compare=False, repr=False)
 
     shaping: ClassVar[frozenset[str]] = frozenset({"delimiter", "quote", "null", "header", "line_end"})
 
@@ -106,7 +111,7 @@ class Csv(BaseFormat):
         """Write a header line and every batch; return the number of rows. Does not close ``out``.
 
         Raises:
-            ConfigurationError: a column has a type or a value that CSV can not hold.
+            ConfigurationError: a column has a type or a value that CSV can not hold, or there are rows without columns.
         """
         refuse_types(_columns.unwrapping(batches.schema)[0], json_text)
         if self.header:
@@ -114,10 +119,16 @@ class Csv(BaseFormat):
         rows = 0
         for count, pieces in encoded(batches, self._encoder):
             rows += count
+            if count and not batches.schema.names:
+                raise ConfigurationError(f"there are rows without columns, which {self.name.upper()} can not hold")
             for piece in pieces:
                 if piece:
                     out.write(piece)
         return rows
+
+    def with_losses(self, on_type_loss: OnTypeLoss, losses: Losses) -> Self:
+        """Return this format for reading that does with values that do not fit what ``on_type_loss`` says."""
+        return replace(self, on_type_loss=on_type_loss, losses=losses)
 
     @contextmanager
     def decode(self, stream: ByteReader, schema: pa.Schema | None = None) -> Iterator[BatchStream]:
@@ -141,6 +152,8 @@ class Csv(BaseFormat):
             infer_types=self.infer_types,
             block_bytes=self.block_bytes,
             max_record_bytes=self.max_record_bytes,
+            on_type_loss=self.on_type_loss,
+            losses=self.losses,
         )
 
     def _encoder(self, schema: pa.Schema) -> Encode:
@@ -166,11 +179,11 @@ class Csv(BaseFormat):
 
     def _refuse_ambiguous(self, schema: pa.Schema) -> None:
         """Only text is quoted: a time has spaces and colons, a date and a number have signs and points."""
-        for field in schema:
+        for column in schema:
             for option in ("delimiter", "quote"):
-                if (character := getattr(self, option)) in _characters_of(field.type):
+                if (character := getattr(self, option)) in _characters_of(column.type):
                     raise ConfigurationError(
-                        f"column {field.name!r} is {field.type}, whose values are not quoted and may have the {option} "
+                        f"column {column.name!r} is {column.type}, whose values are not quoted and may have the {option} "
                         f"{character!r} in them; choose another {option}, or make it text in the query"
                     )
 

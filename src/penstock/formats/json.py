@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from penstock.flow.losses import Losses, OnTypeLoss
 from penstock.formats._base import BaseFormat
 from penstock.formats._blocks import BLOCK_BYTES, MAX_RECORD_BYTES
 from penstock.formats._json_records import records_as_lines
@@ -36,6 +37,8 @@ class Json(BaseFormat):
         block_bytes: how much to read, parse and hand on at a time.
         first_block_bytes: how much to look at for the types, when reading without a schema.
         max_record_bytes: the longest record allowed when reading.
+        on_type_loss: what to do about values that the type of their column can not hold, when reading.
+        losses: told about those that became NULL.
     """
 
     name: str = "json"
@@ -44,6 +47,8 @@ class Json(BaseFormat):
     block_bytes: int = BLOCK_BYTES
     first_block_bytes: int = FIRST_BLOCK_BYTES
     max_record_bytes: int = MAX_RECORD_BYTES
+    on_type_loss: OnTypeLoss = field(default="error", compare=False)
+    losses: Losses | None = field(default=None, compare=False, repr=False)
 
     shaping: ClassVar[frozenset[str]] = frozenset({"records"})
 
@@ -68,6 +73,10 @@ class Json(BaseFormat):
         out.write(b"\n]\n" if rows else b"[]\n")
         return rows
 
+    def with_losses(self, on_type_loss: OnTypeLoss, losses: Losses) -> Json:
+        """Return this format for reading that does with values that do not fit what ``on_type_loss`` says."""
+        return replace(self, on_type_loss=on_type_loss, losses=losses)
+
     @contextmanager
     def decode(self, stream: ByteReader, schema: pa.Schema | None = None) -> Iterator[BatchStream]:
         """Read batches; the first block is read at once, the rest as it is asked for. Does not close ``stream``.
@@ -87,4 +96,4 @@ class Json(BaseFormat):
             first_block_bytes=self.block_bytes if schema is not None else self.first_block_bytes,
             max_record_bytes=self.max_record_bytes,
         )
-        yield NdjsonDecoder(blocks, schema, called="record")
+        yield NdjsonDecoder(blocks, schema, called="record", on_type_loss=self.on_type_loss, losses=self.losses)

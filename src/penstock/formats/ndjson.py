@@ -7,7 +7,8 @@ such as a year beyond 9999, is an error that names the column: see :mod:`penstoc
 
 Reading finds the columns and their types in the first :data:`FIRST_BLOCK_BYTES`, and nothing bends to them later:
 a field that appears afterwards, a value of another type, or a number that neither an int64 nor a double holds exactly,
-is an error that names the line. Text stays text, also where it looks like a date.
+is an error that names the line, or for the latter two what ``on_type_loss`` says. Text stays text, also where it looks like a
+date.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, final
 
 from penstock.errors import ConfigurationError
+from penstock.flow.losses import Losses, OnTypeLoss
 from penstock.formats import _columns
 from penstock.formats._arrow import arro3_io
 from penstock.formats._as_text import json_text
@@ -54,6 +56,8 @@ class Ndjson(BaseFormat):
         block_bytes: how much to read, parse and hand on at a time.
         first_block_bytes: how much to look at for the types, when reading without a schema.
         max_record_bytes: the longest line allowed when reading.
+        on_type_loss: what to do about values that the type of their column can not hold, when reading.
+        losses: told about those that became NULL.
     """
 
     name: str = "ndjson"
@@ -61,6 +65,8 @@ class Ndjson(BaseFormat):
     block_bytes: int = BLOCK_BYTES
     first_block_bytes: int = FIRST_BLOCK_BYTES
     max_record_bytes: int = MAX_RECORD_BYTES
+    on_type_loss: OnTypeLoss = field(default="error", compare=False)
+    losses: Losses | None = field(default=None, compare=False, repr=False)
 
     @property
     def concatenates(self) -> bool:
@@ -82,6 +88,10 @@ class Ndjson(BaseFormat):
                 out.write(b"\n")
         return rows
 
+    def with_losses(self, on_type_loss: OnTypeLoss, losses: Losses) -> Ndjson:
+        """Return this format for reading that does with values that do not fit what ``on_type_loss`` says."""
+        return replace(self, on_type_loss=on_type_loss, losses=losses)
+
     @contextmanager
     def decode(self, stream: ByteReader, schema: pa.Schema | None = None) -> Iterator[BatchStream]:
         """Read batches; the first block is read at once, the rest as it is asked for. Does not close ``stream``.
@@ -101,7 +111,7 @@ class Ndjson(BaseFormat):
             first_block_bytes=None if schema is not None else self.first_block_bytes,
             max_record_bytes=self.max_record_bytes,
         )
-        yield NdjsonDecoder(blocks, schema)
+        yield NdjsonDecoder(blocks, schema, on_type_loss=self.on_type_loss, losses=self.losses)
 
 
 def encoded_lines(batches: BatchStream) -> Iterator[tuple[int, Iterable[bytes]]]:

@@ -10,17 +10,26 @@ of which so many do not fit into ``memory_limit`` (an option) are an error that 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from penstock._extras import need
+from penstock.connectors._absent import no_column
 from penstock.connectors._batches import Batches
 from penstock.connectors._requests import SinkRequest, SourceRequest
-from penstock.connectors._sql import select_statement
+from penstock.connectors._sql import all_columns, select_statement
 from penstock.connectors.duckdb._cache import BlockCache
-from penstock.connectors.duckdb._connection import OPTIONS, Database, Settings, database_path, settings_of
+from penstock.connectors.duckdb._connection import (
+    OPTIONS,
+    Database,
+    Settings,
+    database_path,
+    duckdb_module,
+    settings_of,
+)
 from penstock.connectors.duckdb._load import LOAD_TABLE
 from penstock.connectors.duckdb._shared import SharedFile
 from penstock.connectors.duckdb._sink import DuckdbSink
@@ -68,6 +77,7 @@ class DuckdbSource:
         self.display_name = request.shown if request.table is None else f"{request.shown} {request.table}"
         self.rows_read: int | None = None
         self._path = path
+        self._request = request
         self._table = request.table
         self._is_narrowed = request.where is not None or request.limit is not None
         self._statement = select_statement(request)
@@ -154,7 +164,14 @@ class DuckdbSource:
         if kinds != ["SELECT"]:
             found = " and ".join(kinds) or "nothing"
             raise SourceError(f"the query is {found}", where=self.display_name, hint="use one SELECT")
-        return connection.sql(self._statement)
+        try:
+            return connection.sql(self._statement)
+        except duckdb_module().BinderException as exc:
+            absent = re.search(r'Referenced column "(.*?)" not found', str(exc), re.DOTALL)
+            if absent is None or absent[1] not in (self._request.columns or ()):
+                raise
+            names = connection.sql(select_statement(all_columns(self._request))).columns
+            raise no_column(absent[1], names, self.display_name) from exc
 
     def _projected(self, bound: Any) -> str:
         text = self._on_type_loss == "text"

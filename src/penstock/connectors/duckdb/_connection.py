@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any, final
 
 from penstock._extras import need
+from penstock.connectors._absent import tables_hint
 from penstock.connectors._interrupting import interrupting
 from penstock.connectors._requests import SinkRequest, SourceRequest
 from penstock.connectors._uri import local_path, query_parameters
 from penstock.errors import ConfigurationError, ConnectorError
-from penstock.flow.suggest import did_you_mean
 from penstock.flow.units import parse_size
 
 __all__ = ["IN_MEMORY", "OPTIONS", "Database", "Settings", "database_path", "duckdb_module", "instance", "settings_of"]
@@ -32,7 +32,6 @@ OPTIONS = frozenset({"memory_limit", "threads"})
 
 _LEAST_MEMORY_BYTES = 256 << 20
 _MOST_DEFAULT_THREADS = 4  # every thread holds vectors of its own
-_MOST_NAMES_SHOWN = 10
 _TABLES = (
     "SELECT CASE WHEN schema_name = current_schema() THEN table_name ELSE schema_name || '.' || table_name END "
     "FROM (SELECT schema_name, table_name FROM duckdb_tables() UNION ALL "
@@ -190,8 +189,7 @@ class Database:
             return "the transaction has failed"
         if not names:
             return "the database has no tables"
-        more = ", ..." if len(names) > _MOST_NAMES_SHOWN else ""
-        return did_you_mean(missing, names, otherwise=f"there are {', '.join(names[:_MOST_NAMES_SHOWN])}{more}")
+        return tables_hint(missing.strip('"'), names)
 
 
 @contextmanager

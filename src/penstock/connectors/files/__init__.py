@@ -62,7 +62,10 @@ def _path(uri: str) -> str:
     address = urlsplit(uri)
     if address.netloc not in {"", "localhost"} or not address.path:
         raise ConfigurationError(f"{uri!r} has no path on this machine: write file:///absolute/path")
-    return unquote(address.path)
+    path = unquote(address.path)
+    if "\0" in path:
+        raise ConfigurationError(f"{uri!r}: there is a NUL character in it (%00), which no path can have")
+    return path
 
 
 # --- writing ----------------------------------------------------------------------------------------------------

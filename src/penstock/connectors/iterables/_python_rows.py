@@ -7,6 +7,7 @@ from sys import getsizeof
 from typing import TYPE_CHECKING, Any, final
 
 from penstock._extras import need
+from penstock.connectors._batches import without_columns
 from penstock.connectors.iterables._python_types import Misfit, array_of, as_text, type_of
 from penstock.errors import BudgetExceeded, ConfigurationError, SourceError
 from penstock.flow.suggest import did_you_mean
@@ -151,6 +152,8 @@ class RowBatches:
             raise self._unfit(name, exc, 0) from exc.__cause__
 
     def _batch(self, columns: list[list[Any]], before: int) -> pa.RecordBatch:
+        if not columns:
+            return without_columns(self._taken - before)
         arrow = _pyarrow()
         arrays = [self._array(field, values, before) for field, values in zip(self.schema, columns, strict=True)]
         batch: pa.RecordBatch = arrow.RecordBatch.from_arrays(arrays, schema=self.schema)

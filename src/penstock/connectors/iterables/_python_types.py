@@ -62,7 +62,7 @@ def type_of(values: list[Any], on_type_loss: OnTypeLoss) -> ArrowType:
     Args:
         values: None where there is none.
         on_type_loss: with ``"text"``, a column is text where Python's type has no bounds and Arrow's has, or where
-            the values have several types; with ``"warn"``, the first value decides, and others may not fit.
+            the values, or those in lists and dicts, have several types; with ``"warn"``, the first value decides, and others may not fit.
 
     Raises:
         Misfit: the values have no type in common, or one has none in Arrow.
@@ -81,7 +81,19 @@ def type_of(values: list[Any], on_type_loss: OnTypeLoss) -> ArrowType:
         present = [value for value in present if _kind(type(value)) is first]
     if Decimal in kinds and _kind(type(present[0])) in {int, Decimal}:
         return _decimal_for(present)
+    if on_type_loss == "text" and kinds <= {list, dict}:
+        return _type_of_all(values, present) or arrow.string()
     return _settled(_inferred(values, present, on_type_loss))
+
+
+def _type_of_all(values: list[Any], present: list[Any]) -> ArrowType | None:
+    """Return the type that holds all of these lists or dicts, None where there is none."""
+    try:
+        kind = _settled(_pyarrow().array(present).type)
+        array_of(values, kind)
+    except _REFUSALS():  # a misfit is a ValueError
+        return None
+    return kind
 
 
 def _decimal_for(present: list[Any]) -> ArrowType:
@@ -189,7 +201,12 @@ def as_text(value: object) -> str | None:
     """Return what stands for ``value`` in a column that became text."""
     if value is None or isinstance(value, str):
         return value
-    return json.dumps(value, default=str) if isinstance(value, (dict, list, tuple)) else str(value)
+    if not isinstance(value, (dict, list, tuple)):
+        return str(value)
+    try:
+        return json.dumps(value, default=str)
+    except (TypeError, ValueError):  # keys that JSON has not; a list that is in itself
+        return str(value)
 
 
 # -- what pyarrow would bend -------------------------------------------------------------------------------------------

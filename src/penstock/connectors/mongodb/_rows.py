@@ -7,6 +7,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 from penstock._extras import need
+from penstock.connectors._batches import without_columns
 from penstock.connectors.mongodb._json import extended_json, plain_text
 from penstock.connectors.mongodb._pieces import Piece
 from penstock.connectors.mongodb._taking import Taking, without_misfits
@@ -76,13 +77,9 @@ class FieldRows:
         if arrays is None:
             arrays = self._arrays(piece.documents())
         self._rows_before += len(piece)
-        arrow = _pyarrow()
         if not arrays:
-            empty: pa.RecordBatch = arrow.RecordBatch.from_struct_array(
-                arrow.array([{}] * len(piece), arrow.struct([]))
-            )
-            return empty
-        batch: pa.RecordBatch = arrow.RecordBatch.from_arrays(arrays, schema=self.schema)
+            return without_columns(len(piece))
+        batch: pa.RecordBatch = _pyarrow().RecordBatch.from_arrays(arrays, schema=self.schema)
         return batch
 
     def _arrays(self, documents: Documents) -> list[pa.Array[Any]]:

@@ -24,9 +24,11 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
+from penstock.connectors._absent import no_column, tables_hint
 from penstock.connectors._batches import Batches
 from penstock.connectors._ranges import Range, narrowed
 from penstock.connectors._requests import SourceRequest
+from penstock.connectors._sql import all_columns
 from penstock.connectors.mysql import _errors as _mysql_errors
 from penstock.connectors.mysql._address import login_of
 from penstock.connectors.mysql._connection import Column, Connection, Prepared, connected
@@ -35,7 +37,7 @@ from penstock.connectors.mysql._estimates import estimated
 from penstock.connectors.mysql._ranges import check_divisible, divided
 from penstock.connectors.mysql._sink import MysqlSink, sink
 from penstock.connectors.mysql._snapshot import SNAPSHOT, begin, begin_together, prepare_session
-from penstock.connectors.mysql._sql import select
+from penstock.connectors.mysql._sql import quoted, select
 from penstock.connectors.mysql._types import (
     LOAD_TABLE,
     TYPE_TABLE,
@@ -50,7 +52,6 @@ from penstock.errors import BudgetExceeded, ConfigurationError, SourceError
 from penstock.flow.contracts import BatchStream
 from penstock.flow.description import ColumnType, Description
 from penstock.flow.partitions import Partition, Partitions
-from penstock.flow.suggest import did_you_mean
 from penstock.flow.units import format_bytes
 
 if TYPE_CHECKING:
@@ -181,14 +182,27 @@ class MysqlSource:
             try:
                 prepared = connection.prepare(self._statement)
             except ServerError as exc:
-                if exc.code != _mysql_errors.NO_SUCH_TABLE:
-                    raise
-                raise self._seam.of_server(exc, hint=_similar_tables(connection, str(exc))) from exc
+                raise self._not_there(connection, exc) from exc
         if prepared.parameters:
             raise self._seam.error("the query has parameters, and nothing to put there", hint="write the values out")
         if not prepared.columns:
             raise self._seam.error("the query returns no columns", hint="use a SELECT")
         return prepared
+
+    def _not_there(self, connection: Connection, exc: ServerError) -> SourceError:
+        """Return the error for a statement that was refused, with what there is instead."""
+        table = self._request.table or ""
+        if exc.code == _mysql_errors.BAD_FIELD:
+            name = str(exc).partition("'")[2].partition("' in ")[0]
+            if name in (self._request.columns or ()):
+                found = connection.prepare(select(all_columns(self._request)))
+                return no_column(name, [column.name for column in found.columns], self.display_name)
+        elif exc.code == _mysql_errors.NO_SUCH_TABLE:
+            missing = str(exc).partition("'")[2].partition("'")[0].rpartition(".")[2]
+            return self._seam.of_server(exc, hint=_similar_tables(connection, missing, table))
+        elif "." in table and exc.code in {_mysql_errors.NO_SUCH_DATABASE, *_mysql_errors.DENIED}:
+            return self._seam.of_server(exc, hint=_dotted_hint(table, _tables(connection)))
+        return self._seam.of_server(exc)
 
     def _refuse_cut_values(self, connection: Connection) -> None:
         """Look at the warnings, if there were any: the server only warns of values that it has cut, or left out."""
@@ -231,11 +245,17 @@ class MysqlSource:
             del batch  # or it would be here still while the next one is received
 
 
-def _similar_tables(connection: Connection, message: str) -> str:
+def _tables(connection: Connection) -> list[str]:
+    return [str(name) for (name,) in connection.query(_TABLES)]
+
+
+def _similar_tables(connection: Connection, missing: str, table: str) -> str:
     """Return a hint that names the tables there are."""
-    names = [str(name) for (name,) in connection.query(_TABLES)]
+    names = _tables(connection)
     if not names:
         return "the database has no tables this user can see"
-    missing = message.partition("'")[2].partition("'")[0].rpartition(".")[2]
-    more = ", ..." if len(names) > _MOST_NAMES_SHOWN else ""
-    return did_you_mean(missing, names, otherwise=f"there are {', '.join(names[:_MOST_NAMES_SHOWN])}{more}")
+    return tables_hint(table if table in names else missing, names, quote=quoted)
+
+
+def _dotted_hint(table: str, names: list[str]) -> str:
+    return tables_hint(table, names, quote=quoted) if table in names else ""

@@ -9,8 +9,18 @@ from typing import Generic, TypeVar, final
 from penstock.connectors.mysql._wire import LostConnection, ServerError
 from penstock.errors import ConnectorError
 
-__all__ = ["BAD_FIELD", "DENIED", "LOCK_TIMEOUT", "NOT_LOCKED", "NO_SUCH_TABLE", "TABLE_EXISTS", "Seam"]
+__all__ = [
+    "BAD_FIELD",
+    "DENIED",
+    "LOCK_TIMEOUT",
+    "NOT_LOCKED",
+    "NO_SUCH_DATABASE",
+    "NO_SUCH_TABLE",
+    "TABLE_EXISTS",
+    "Seam",
+]
 
+NO_SUCH_DATABASE = 1049
 NO_SUCH_TABLE = 1146
 TABLE_EXISTS = 1050
 BAD_FIELD = 1054

@@ -23,26 +23,26 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, final
 
+from penstock.connectors._absent import no_column, tables_hint
 from penstock.connectors._batches import Batches
 from penstock.connectors._located import located
 from penstock.connectors._ranges import Range, narrowed
 from penstock.connectors._requests import SinkRequest, SourceRequest
-from penstock.connectors._sql import bare, literal, select_statement
+from penstock.connectors._sql import all_columns, bare, literal, select_statement
 from penstock.connectors.postgres import _describe as _postgres_describe
 from penstock.connectors.postgres._address import parsed_address
 from penstock.connectors.postgres._decode import BLOCK_PREFIX, BatchDecoder, row_bytes
-from penstock.connectors.postgres._errors import NO_SNAPSHOT, UNDEFINED_TABLE, Seam
+from penstock.connectors.postgres._errors import NO_SNAPSHOT, UNDEFINED_COLUMN, UNDEFINED_TABLE, Seam
 from penstock.connectors.postgres._libpq import Connection, ServerError, connected
 from penstock.connectors.postgres._ranges import check_divisible, divided
 from penstock.connectors.postgres._results import rows
 from penstock.connectors.postgres._row_stream import Chunk, RowTooLong, WideRow
 from penstock.connectors.postgres._sink import PostgresSink
 from penstock.connectors.postgres._types import Column, arrow_schema, projection, type_query
-from penstock.errors import BudgetExceeded, SourceError
+from penstock.errors import BudgetExceeded, ConfigurationError, SourceError
 from penstock.flow.contracts import BatchStream
 from penstock.flow.description import Description
 from penstock.flow.partitions import Partition, Partitions
-from penstock.flow.suggest import did_you_mean
 from penstock.flow.units import format_bytes
 
 if TYPE_CHECKING:
@@ -210,10 +210,12 @@ class PostgresSource:
         return arrow_schema(reading.columns, text_where_lossy=self._request.on_type_loss == "text")
 
     def _lines(self, reading: _Reading) -> Iterator[bytes]:
-        """Yield the server's CSV, counting rows. Without columns there is nothing to write of a row."""
+        """Yield the server's CSV, counting rows."""
         rows = -1  # the header is one
         for chunk in self._copied(reading, "base64", "FORMAT csv, HEADER", headers=1):
             rows += chunk.rows
+            if not reading.columns and rows:
+                raise ConfigurationError(f"{self.display_name}: there are rows without columns, which CSV can not hold")
             self.rows_read = rows
             if reading.columns:
                 yield from _pieces(chunk.data)
@@ -277,10 +279,14 @@ class PostgresSource:
         )
 
     def _refused(self, connection: Connection, exc: ServerError) -> Exception:
-        similar = ""
-        if exc.sqlstate == UNDEFINED_TABLE:
-            with self._seam.translating():
-                similar = _similar_tables(connection, str(exc))
+        missing = str(exc).partition('"')[2].rpartition('"')[0]
+        with self._seam.translating():
+            if exc.sqlstate == UNDEFINED_COLUMN and missing in (self._request.columns or ()):
+                connection.execute("ROLLBACK")
+                result = connection.describe(select_statement(all_columns(self._request)))
+                names = [(result.fname(index) or b"").decode() for index in range(result.nfields)]
+                return no_column(missing, names, self.display_name)
+            similar = _similar_tables(connection, missing) if exc.sqlstate == UNDEFINED_TABLE else ""
         return self._seam.refused(exc, hint=similar)
 
 
@@ -314,12 +320,10 @@ def _nested_types(connection: Connection, columns: list[Column]) -> frozenset[in
     return frozenset(int(result.get_value(row, 0) or 0) for row in range(result.ntuples))
 
 
-def _similar_tables(connection: Connection, message: str) -> str:
+def _similar_tables(connection: Connection, missing: str) -> str:
     """Return a hint that names the tables there are. The transaction has failed, so it takes a new one."""
     result = connection.execute(f"ROLLBACK; {_TABLES}")
     names = [(result.get_value(row, 0) or b"").decode() for row in range(result.ntuples)]
     if not names:
         return "the database has no tables this user can see"
-    missing = message.partition('"')[2].rpartition('"')[0]
-    more = ", ..." if len(names) > _MOST_NAMES_SHOWN else ""
-    return did_you_mean(missing, names, otherwise=f"there are {', '.join(names[:_MOST_NAMES_SHOWN])}{more}")
+    return tables_hint(missing, names)

@@ -11,6 +11,7 @@ import binascii
 from typing import TYPE_CHECKING, Any, final
 
 from penstock._extras import need
+from penstock.connectors._batches import without_columns
 from penstock.connectors._wide_values import column_of
 from penstock.connectors.postgres._types import unfit_values
 from penstock.connectors.postgres._wide_rows import taken_apart
@@ -72,7 +73,7 @@ class BatchDecoder:
         """
         arrow = _pyarrow()
         if not self._parsed_types:
-            return _without_columns(rows)
+            return without_columns(rows)
         try:
             columns = _parsed(block, self._parsed_types)
         except arrow.ArrowInvalid as exc:
@@ -164,13 +165,6 @@ def _parsed(block: Block, types: list[Any]) -> list[Any]:
         ),
     )
     return [column.chunk(0) if column.num_chunks == 1 else column.combine_chunks() for column in table.columns]
-
-
-def _without_columns(rows: int) -> pa.RecordBatch:
-    arrow = _pyarrow()
-    structs = arrow.Array.from_buffers(arrow.struct([]), rows, [None])
-    batch: pa.RecordBatch = arrow.RecordBatch.from_struct_array(structs)
-    return batch
 
 
 def _from_hex(texts: Any) -> Any:

@@ -9,8 +9,9 @@ from typing import final
 from penstock.connectors.postgres._libpq import LostConnection, ServerError
 from penstock.errors import SinkError, SourceError
 
-__all__ = ["DUPLICATE_TABLE", "NO_SNAPSHOT", "UNDEFINED_TABLE", "Seam"]
+__all__ = ["DUPLICATE_TABLE", "NO_SNAPSHOT", "UNDEFINED_COLUMN", "UNDEFINED_TABLE", "Seam"]
 
+UNDEFINED_COLUMN = "42703"
 UNDEFINED_TABLE = "42P01"
 DUPLICATE_TABLE = "42P07"
 NO_SNAPSHOT = frozenset({"22023", "42704"})  # the one before and the one since PostgreSQL 17

@@ -106,7 +106,8 @@ class SqliteSource:
 
         Connection and cursor belong to the calling thread, which is the one to iterate in.
         """
-        with closing(Database(self._path, self.display_name)) as database:
+        may_lose = self._misfits.on_type_loss != "error"
+        with closing(Database(self._path, self.display_name, self._request, keeps_broken_text=may_lose)) as database:
             way, declared = self._way(database)
             if isinstance(way, TableInPages):
                 pages = Pages(database, way, self._batch_bytes, self._misfits)
@@ -125,7 +126,7 @@ class SqliteSource:
     def describe(self, format_name: str | None) -> Description:
         """Open the file, let SQLite say what the columns are, and close it; no row is read."""
         nothing = f"SELECT * FROM (\n{bare(self._statement)}\n) LIMIT 0"  # noqa: S608 - the query is the user's own
-        with closing(Database(self._path, self.display_name)) as database:
+        with closing(Database(self._path, self.display_name, self._request)) as database:
             # The statement first: what is wrong with it should not be told about the one around it.
             way, declared = self._way(database)
             statement = self._statement if declared is None else nothing

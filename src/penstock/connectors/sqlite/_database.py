@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 from urllib.parse import quote
 
+from penstock.connectors._absent import no_column
 from penstock.connectors._interrupting import interrupting
-from penstock.connectors._sql import bare, quoted_path
-from penstock.connectors.sqlite._errors import LONGEST_VALUE_BYTES, patiently, translated
+from penstock.connectors._requests import SourceRequest
+from penstock.connectors._sql import all_columns, bare, quoted_path, select_statement
+from penstock.connectors.sqlite._errors import LONGEST_VALUE_BYTES, absent_column, patiently, translated
 from penstock.errors import SourceError
 from penstock.flow.suggest import did_you_mean
 
@@ -22,17 +25,28 @@ _ROW_OVERHEAD_BYTES = 64 << 10  # SQLite's limit is on whole rows, ours on a val
 _SAYS_WHAT_IS_DECLARED = sqlite3.sqlite_version_info < (3, 41)
 _LONGEST_BYTES = LONGEST_VALUE_BYTES + _ROW_OVERHEAD_BYTES
 
+_KEEPING_BROKEN: Callable[[bytes], str] = partial(str, encoding="utf-8", errors="surrogateescape")
+
 
 @final
 class Database:
     """A connection that only reads. It belongs to the thread that made it.
+
+    Args:
+        path: of the file.
+        where: for messages.
+        request: what is to be read.
+        keeps_broken_text: whether text that is no UTF-8 comes with surrogates for its bytes, instead of failing. Takes a copy
+            of every text, and longer.
 
     Attributes:
         connection: Python's own.
         where: for messages.
     """
 
-    def __init__(self, path: Path, where: str) -> None:
+    def __init__(self, path: Path, where: str, request: SourceRequest, *, keeps_broken_text: bool = False) -> None:
+        self._columns = frozenset(request.columns or ())
+        self._all_columns = select_statement(all_columns(request), quoted_column)
         if not path.exists():
             names = [entry.name for entry in path.parent.glob("*")]
             hint = did_you_mean(path.name, names, otherwise="is the path right? It is relative after three slashes")
@@ -45,6 +59,8 @@ class Database:
         except sqlite3.Error as exc:
             raise translated(exc, where, error=SourceError) from exc
         self.connection = connection
+        self._text = _KEEPING_BROKEN if keeps_broken_text else str
+        connection.text_factory = self._text
         self.where = where
         self.limit_values()
 
@@ -59,7 +75,13 @@ class Database:
             try:
                 yield
             except sqlite3.Error as exc:
+                if (name := absent_column(exc)) in self._columns:
+                    raise no_column(name, self._names_of_all(), self.where) from exc
                 raise translated(exc, self.where, self.connection, error=SourceError) from exc
+
+    def _names_of_all(self) -> list[str]:
+        with closing(self.connection.execute(self._all_columns)) as cursor:
+            return [column[0] for column in cursor.description]
 
     def begin(self) -> None:
         """Take a snapshot: every statement from now on sees the file as it is now."""
@@ -98,7 +120,7 @@ class Database:
         except sqlite3.Error:
             return None
         finally:
-            self.connection.text_factory = str
+            self.connection.text_factory = self._text
             self.limit_values()
 
     def _one(self, statement: str, parameters: tuple[object, ...]) -> Any:

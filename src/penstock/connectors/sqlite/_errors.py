@@ -8,17 +8,16 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TypeVar
 
+from penstock.connectors._absent import tables_hint
 from penstock.core.cancel import sleep
 from penstock.errors import ConnectorError
-from penstock.flow.suggest import did_you_mean
 
-__all__ = ["LONGEST_VALUE_BYTES", "patiently", "translated"]
+__all__ = ["LONGEST_VALUE_BYTES", "absent_column", "patiently", "translated"]
 
 T = TypeVar("T")
 E = TypeVar("E", bound=ConnectorError)
 
 LONGEST_VALUE_BYTES = 64 << 20
-_MOST_NAMES_SHOWN = 10
 _RETRY_SECONDS = 0.02
 _HINTS = {
     "SQLITE_BUSY": ("another process is writing to it; try again", True),
@@ -67,5 +66,10 @@ def _tables_hint(connection: sqlite3.Connection, missing: str) -> str:
     names = [name for (name,) in rows if not name.startswith("sqlite_")]
     if not names:
         return "the database has no tables"
-    more = ", ..." if len(names) > _MOST_NAMES_SHOWN else ""
-    return did_you_mean(missing, names, otherwise=f"there are {', '.join(names[:_MOST_NAMES_SHOWN])}{more}")
+    return tables_hint(missing, names)
+
+
+def absent_column(exc: sqlite3.Error) -> str:
+    """Return which column SQLite does not know; ``""`` where it complains about something else."""
+    found = re.fullmatch(r"no such column: (.*)", str(exc), re.DOTALL)
+    return found[1] if found else ""

@@ -152,7 +152,7 @@ class Pages:
     def _row_by_row(self, first: int, last: int) -> Generator[pa.RecordBatch]:
         size = 0
         statement = self._table.rows(first, last, self._left)
-        with closing(Rows(self._database, statement, self._batch_bytes)) as rows:
+        with closing(Rows(self._database, statement, self._batch_bytes, before=self._read)) as rows:
             while taken := rows.take():
                 batch = _sqlite_types.record_batch(taken, self.schema, misfits=self._misfits, first_row=self._read + 1)
                 rows.heed(batch.nbytes)

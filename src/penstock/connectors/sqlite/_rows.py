@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from operator import length_hint
 from typing import final
 
@@ -15,6 +16,9 @@ __all__ = ["VALUE_BYTES", "Row", "Rows"]
 VALUE_BYTES = 48  # a number as a Python object, and its place in the row; text and bytes are as much and their length
 _ROW_BYTES = 64  # of the row itself
 
+_NO_UTF_8 = re.compile(r"Could not decode to UTF-8 column '(.*?)' with text '(.*)'", re.DOTALL)
+_SHOWN_CHARACTERS = 40
+
 Row = tuple[object, ...]
 
 
@@ -22,15 +26,22 @@ Row = tuple[object, ...]
 class Rows:
     """A running SELECT, handed out in lists of rows that weigh about ``batch_bytes``.
 
+    Args:
+        database: open.
+        statement: the SELECT.
+        batch_bytes: about how much is wanted at a time.
+        before: how many rows were read before, for messages.
+
     Attributes:
         names: of the columns.
         taken_bytes: what the last rows weighed.
     """
 
-    def __init__(self, database: Database, statement: str, batch_bytes: int) -> None:
+    def __init__(self, database: Database, statement: str, batch_bytes: int, *, before: int = 0) -> None:
         self._database = database
         self._batch_bytes = self._budget_bytes = batch_bytes
         self.taken_bytes = 0
+        self._before = before
         self._held: list[Row] = []
         connection = database.connection
         with database.calling():
@@ -49,18 +60,35 @@ class Rows:
         rows, self._held = self._held, []
         size = self._weight(rows[0]) if rows else 0
         least = self._least_bytes
-        with self._database.calling():
-            for row in self._cursor if size < self._budget_bytes else ():
-                rows.append(row)
-                # Every row, because one wide one may weigh more than all before. length_hint() is zero for what has
-                # no length, and takes a quarter of the time of sys.getsizeof().
-                size += least + sum(map(length_hint, row))
-                if size >= self._budget_bytes:
-                    break
+        try:
+            with self._database.calling():
+                for row in self._cursor if size < self._budget_bytes else ():
+                    rows.append(row)
+                    # Every row, because one wide one may weigh more than all before. length_hint() is zero for what has
+                    # no length, and takes a quarter of the time of sys.getsizeof().
+                    size += least + sum(map(length_hint, row))
+                    if size >= self._budget_bytes:
+                        break
+        except SourceError as exc:
+            raise self._located(exc, self._before + len(rows) + 1) from exc.__cause__
         if len(rows) > 1 and (weight := self._weight(rows[-1])) >= self._budget_bytes:
             self._held, size = [rows.pop()], size - weight  # a wide row comes alone, which takes no copy of it
         self.taken_bytes = size
+        self._before += len(rows)
         return rows
+
+    def _located(self, error: SourceError, row: int) -> SourceError:
+        """Say in which row there is text that can not be decoded; SQLite's driver says only in which column."""
+        found = _NO_UTF_8.match(str(error.args[0]))
+        if found is None:
+            return error
+        name, text = found.groups()
+        shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
+        return SourceError(
+            f"column {name!r}: row {row} holds text that is not UTF-8: {shown!r}",
+            where=self._database.where,
+            hint=f'read it as bytes, CAST("{name}" AS BLOB), or see on_type_loss',
+        )
 
     def _weight(self, row: Row) -> int:
         return self._least_bytes + sum(map(length_hint, row))

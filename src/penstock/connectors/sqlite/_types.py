@@ -35,7 +35,13 @@ _ANYTHING_ELSE = "any other value: on_type_loss"
 TYPE_TABLE: tuple[TypeRow, ...] = (
     TypeRow("declared as ...INT...", "int64", "all digits", "number", _ANYTHING_ELSE),
     TypeRow("BOOL, BOOLEAN", "bool", "true, false", "true, false", "0 and 1; " + _ANYTHING_ELSE),
-    TypeRow("...CHAR..., ...CLOB..., ...TEXT...", "string", "as it is", "text", _ANYTHING_ELSE),
+    TypeRow(
+        "...CHAR..., ...CLOB..., ...TEXT...",
+        "string",
+        "as it is",
+        "text",
+        "text that is not UTF-8, and " + _ANYTHING_ELSE,
+    ),
     TypeRow("...REAL..., ...FLOA..., ...DOUB...", "double", "shortest exact form", "number", _ANYTHING_ELSE),
     TypeRow("NUMERIC, DECIMAL(p, s)", "double", "shortest exact form", "number", "SQLite itself keeps doubles"),
     TypeRow("...BLOB...", "binary", "base64", "base64 text", _ANYTHING_ELSE),
@@ -146,7 +152,7 @@ def record_batch(rows: Sequence[Values], schema: pa.Schema, *, misfits: Misfits,
     for field, values in zip(schema, zip(*rows, strict=True), strict=True):
         try:
             columns.append(_array(values, field.type))
-        except (_DoesNotFit, arrow.ArrowInvalid) as exc:
+        except (_DoesNotFit, UnicodeEncodeError, arrow.ArrowInvalid) as exc:
             if misfits.on_type_loss == "error":
                 raise _explained(values, field, where=misfits.where, first_row=first_row) from exc
             columns.append(_without_misfits(values, field, misfits))
@@ -163,13 +169,30 @@ def _without_misfits(values: Values, field: Any, misfits: Misfits) -> Any:
         fits = value is None or _fits(value, field.type)
         kept.append(value if fits else None)
         if not fits:
-            kind = _SQLITE_NAMES.get(type(value), type(value).__name__)
-            misfits.losses.add(field.name, f"{kind} does not fit {field.type}")
+            misfits.losses.add(field.name, f"{_kind_name(value)} does not fit {field.type}")
     return _array(tuple(kept), field.type)
 
 
+def _kind_name(value: object) -> str:
+    name = _SQLITE_NAMES.get(type(value), type(value).__name__)
+    return f"{name} that is not UTF-8" if isinstance(value, str) and _is_broken(value) else name
+
+
+def _is_broken(text: str) -> bool:
+    """Whether there are surrogates in it, which stand for bytes that are no UTF-8."""
+    if text.isascii():
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 def _text(value: object) -> str | None:
-    """Return a value as SQLite writes it, but a double with all its digits."""
+    """Return a value as SQLite writes it, but a double with all its digits; text that is no UTF-8 as its bytes."""
+    if isinstance(value, str) and _is_broken(value):
+        value = value.encode(errors="surrogateescape")
     if isinstance(value, bytes):
         return f"X'{value.hex().upper()}'"
     if isinstance(value, float):
@@ -222,7 +245,7 @@ def _explained(values: Values, field: Any, *, where: str, first_row: int) -> Sou
 def _fits(value: object, kind: ArrowType) -> bool:
     try:
         _array((value,), kind)
-    except (_DoesNotFit, _pyarrow().ArrowInvalid):
+    except (_DoesNotFit, UnicodeEncodeError, _pyarrow().ArrowInvalid):
         return False
     return True
 
