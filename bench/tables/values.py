@@ -39,7 +39,7 @@ SOURCES = {"sqlite": "SQLite", "postgres": "PostgreSQL", "mysql": "MariaDB"}
 FORMATS = {"csv": "CSV", "ndjson": "NDJSON", "parquet": "Parquet"}
 FORCED = {
     "sqlite": 1,  # the statement, which is at the next row already
-    "postgres": 3,  # libpq's buffer, up to twice the value, and the copy of the row that it hands out
+    "postgres": 0,
     "mysql": 0,
     "parquet": 3,  # Arrow's page, the same compressed, and its bytes as they are handed to a file of Python's
 }
