@@ -153,6 +153,16 @@ def test_pages_of_lines_are_read_too(http_server: HttpServer, items: str) -> Non
     assert [row["a"] for row in read_rows(source)] == [1, 2] * 3
 
 
+@pytest.mark.parametrize("options", [{"cursor": "after:-1.a"}, {"cursor": "after:a"}, {"next": "field:next"}])
+def test_lines_have_no_field_to_go_on_from(http_server: HttpServer, items: str, options: dict[str, str]) -> None:
+    """A page of NDJSON is not taken for the last one because nothing is around its records."""
+    http_server.reply("/items", Reply(body=b'{"a":1}\n{"a":2}\n', headers={"Content-Type": "application/x-ndjson"}))
+    with pytest.raises(SourceError, match=r"no next page can be made of this one: it is NDJSON, with records and no"):
+        read_rows(source_of(items, options=options))
+    with pytest.raises(SourceError, match=r"the page is NDJSON: there is no 'data' around its records"):
+        read_rows(source_of(items, options={"next": "link", "records": "data"}))
+
+
 def test_columns_come_from_more_than_the_first_page(http_server: HttpServer, items: str) -> None:
     """A field that is null at first has a type later; one that only a later page has is a column, too."""
     http_server.reply("/items", reply([{"a": None}], Link="<?2>;rel=next"), reply([{"a": 1, "b": "x"}]))
@@ -245,6 +255,21 @@ def test_pages_in_a_circle_are_an_error(http_server: HttpServer, items: str, bac
     assert len(http_server.requests) == 3
 
 
+@pytest.mark.parametrize("option", ["page", "offset"])
+def test_a_page_that_repeats_is_an_error(http_server: HttpServer, items: str, option: str) -> None:
+    """A server that does not know the parameter, or has its last page for every later one, is not read for ever."""
+    http_server.reply("/items", reply(records(0)))
+    with pytest.raises(SourceError, match=r"the same records as the page before; does the server know .* 'nr'\?"):
+        read_rows(source_of(items, options={option: "nr"}))
+    assert len(http_server.requests) == 2
+
+
+def test_a_link_may_lead_to_the_same_records(http_server: HttpServer, items: str) -> None:
+    """Where the server itself says what comes next, it is believed."""
+    http_server.reply("/items", reply([{"a": 1}], Link="<?2>;rel=next"), reply([{"a": 1}]))
+    assert read_rows(source_of(items, options={"next": "link"})) == [{"a": 1}] * 2
+
+
 def test_another_server_is_for_the_user_to_allow(http_server: HttpServer, items: str) -> None:
     """And even then it gets no password, no token, no header of ours."""
     with HttpServer() as other:
@@ -271,6 +296,13 @@ def test_another_server_is_for_the_user_to_allow(http_server: HttpServer, items:
         (b'{"data": 5}', {"records": "data"}, "'data' is 5, not an array"),
         (b"<html>", {}, "the page is <html>, not an array"),
         (b'{"data": [1, 2', {"records": "data"}, "not JSON: it ends where"),
+        (b'{"data": [{"a": 1}], "next_url": "/it', {"records": "data"}, "not JSON: a value should be at byte"),
+        (b'{"data": [{"a": 1}]', {"records": "data"}, "not JSON: it ends where"),
+        (b'[{"a": 1}]\n[{"a": 2}]', {}, r"not JSON: the end should be at byte 11, where there is '\[{"),
+        (b'{"data": [{"a": 1}]}{"data": [{"a": 2}]}', {"records": "data"}, "not JSON: the end should be at byte 20"),
+        (b'{"data": null}[]', {"records": "data"}, "not JSON: the end should be at byte 14"),
+        ('[{"a": "é"}]'.encode("latin-1"), {}, "not JSON: it is not UTF-8"),
+        ('[{"a": "é"}]'.encode("utf-16"), {}, "not JSON: it is not UTF-8"),
         (b"", {}, "not JSON: it ends where a value should be"),
         (b"[1]", {}, "not a JSON object"),
         (b'[{"a": nonsense}]', {}, "line 1: not JSON"),

@@ -9,7 +9,7 @@ Options (``--source-option``):
 - ``cursor=after:meta.cursor`` puts a field of the page into a parameter of the next address; the last record's id is
   ``cursor=after:data.-1.id``. Reading ends where there is nothing in the field.
 - ``page=PARAMETER`` counts pages, from 1 or from what the address says; ``offset=PARAMETER`` counts records. Reading
-  ends with a page that has none.
+  ends with a page that has none; one that repeats the page before is an error.
 - ``records=data.items``: where on a page the array of records is; without it, the page is that array.
 - ``page_bytes=16MiB``: the largest page. ``other_servers=true`` lets pages lead to another server.
 - ``accept_encoding=gzip`` (or ``zstd``) lets the server compress. ``retries=3``: how often a page, or the first answer

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-__all__ = ["NotFound", "NotJson", "elements", "end_of_value", "skip_space", "start_of", "value_at"]
+__all__ = ["NotFound", "NotJson", "check_rest", "elements", "end_of_value", "skip_space", "start_of", "value_at"]
 
 Slice = tuple[int, int]
 
@@ -155,8 +155,32 @@ def end_of_value(text: bytes, start: int) -> int:
     return match.end()
 
 
+def check_rest(text: bytes, start: int, end: int) -> None:
+    """Make sure that all of ``text`` is one value, of which what is from ``start`` to ``end`` is a part.
+
+    Raises:
+        NotJson: it ends before that value does, or something comes after it.
+    """
+    at = skip_space(text, _closed(text, end, _depth(text, start), 0))
+    if at < len(text):
+        raise _not_json(text, at, "the end")
+
+
+def _depth(text: bytes, end: int) -> int:
+    """Return how many brackets are open at ``end``."""
+    depth = at = 0
+    while (at := _TO_BRACKET.match(text, at, end).end()) < end:  # type: ignore[union-attr]  # it always matches
+        depth += 1 if text[at : at + 1] in _OPENING else -1
+        at += 1
+    return depth
+
+
 def _end_of_brackets(text: bytes, start: int) -> int:
-    depth, at = 1, start + 1
+    return _closed(text, start + 1, 1, start)
+
+
+def _closed(text: bytes, at: int, depth: int, start: int) -> int:
+    """Return where the last of ``depth`` open brackets is closed, the first of which is at ``start``."""
     to_bracket = _TO_BRACKET.match
     while depth:
         at = to_bracket(text, at).end()  # type: ignore[union-attr]  # it always matches, if only nothing

@@ -32,12 +32,16 @@ class Page:
         text: its body.
         link: its ``Link`` header.
         records: how many there were on it.
+        is_lines: whether it is NDJSON: nothing but records.
+        repeats: whether it has records, and they are those of the page before, letter by letter.
     """
 
     endpoint: Endpoint
     text: bytes
     link: str
     records: int
+    is_lines: bool = False
+    repeats: bool = False
 
 
 class Paging(Protocol):
@@ -141,6 +145,10 @@ class _Counted:
     def after(self, asked: Endpoint, page: Page) -> Endpoint | None:
         if not page.records:
             return None
+        if page.repeats:  # nothing that the server says would ever end this
+            raise ConfigurationError(
+                f"it has the same records as the page before; does the server know the parameter {self.parameter!r}?"
+            )
         step = page.records if self.counts_records else 1
         return _with_parameter(asked, self.parameter, str(self._number(asked) + step))
 
@@ -155,6 +163,8 @@ class _Counted:
 
 def _value(page: Page, path: tuple[str, ...]) -> str | None:
     """Return the text or number at ``path``; None where there is nothing, or nothing in it."""
+    if page.is_lines:
+        raise ConfigurationError(f"it is NDJSON, with records and no field {'.'.join(path)!r} around them")
     try:
         start, end = value_at(page.text, path)
     except NotFound:
