@@ -254,6 +254,20 @@ def test_a_cancel_ends_the_wait_for_a_busy_server(http_server: HttpServer, caplo
     assert call.cancel() < 0.5
 
 
+def test_a_web_page_is_not_taken_for_data(http_server: HttpServer) -> None:
+    """A form to log in at the address of a table is an error, as bytes and as rows; unless the user says the format."""
+    form = b"<html><body>Please log in</body></html>\n"
+    http_server.reply("/login", Reply(body=form, headers={"Content-Type": "Text/HTML; charset=utf-8"}))
+    http_server.reply("/x.csv", Reply(302, headers={"Location": "/login"}))
+    uri = f"{http_server.url}/x.csv"
+    for read in (read_bytes, read_rows):
+        with pytest.raises(
+            SourceError, match=r"/login: the server sent a web page .*is a login needed\? .*--source-format"
+        ):
+            read(source_of(uri))
+    assert read_bytes(source_of(uri, format="csv")) == form
+
+
 def test_what_it_would_read_is_described(http_server: HttpServer) -> None:
     """From the beginning of the body; the rest is not fetched."""
     http_server.reply("/x.csv", Reply(body=b"a,b\n" + b"1,x\n" * 5_000_000))
