@@ -329,6 +329,40 @@ def test_a_next_page_that_is_no_address_is_an_error(http_server: HttpServer, ite
         read_rows(source_of(items, options={"next": "field:next", "records": "items"}))
 
 
+@pytest.mark.parametrize("value", ['"\\ud800"', "nonsense", '"a\nb"', '"http://[x/"'])
+def test_a_next_page_of_broken_text_is_an_error(http_server: HttpServer, items: str, value: str) -> None:
+    """Half of a character, what is no JSON, an address that is none: nothing of it is guessed at."""
+    http_server.reply("/items", Reply(body=b'{"items": [], "next": %b}' % value.encode(), headers=JSON))
+    with pytest.raises(SourceError, match="no next page can be made of this one: ") as caught:
+        read_rows(source_of(items, options={"next": "field:next", "records": "items"}))
+    assert str(caught.value).startswith(items)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "</items?2>; rel='next'",
+        '</items?2>; rel="next',
+        '</items?2>; title="a; rel=prev"; rel=next',
+        "</items?2>; REL=NEXT; rel=prev",
+        "</items?a,b;c>; rel=prev, </items?2>;rel=next",
+    ],
+)
+def test_links_are_understood_however_they_are_written(http_server: HttpServer, items: str, link: str) -> None:
+    """Also those that are not quite as they should be."""
+    http_server.reply("/items", reply([{"a": 1}], Link=link), reply([{"a": 2}]))
+    assert read_rows(source_of(items, options={"next": "link"})) == [{"a": 1}, {"a": 2}]
+    assert http_server.requests[-1].target == "/items?2"
+
+
+def test_a_link_that_can_not_be_understood_is_an_error(http_server: HttpServer, items: str) -> None:
+    """It may well be the next page, without which data would be missing."""
+    http_server.reply("/items", reply([{"a": 1}], Link=f"/items?token={SECRET}; rel=next"))
+    with pytest.raises(SourceError, match="its Link header can not be understood") as caught:
+        read_rows(source_of(items, options={"next": "link"}))
+    assert SECRET not in str(caught.value)
+
+
 @pytest.mark.parametrize("last", [{}, {"next": None}, {"next": ""}, {"next": False}])
 def test_reading_ends_where_there_is_no_next(http_server: HttpServer, items: str, last: dict[str, Any]) -> None:
     """Missing, null, empty, false. An array that is null has no records."""

@@ -20,7 +20,9 @@ __all__ = ["PAGING_OPTIONS", "Page", "Paging", "field_path", "paging_of"]
 PAGING_OPTIONS = ("next", "cursor", "page", "offset")
 
 _LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[^\s=;,]+\s*(?:=\s*(?:\"(?:[^\"\\]|\\.)*\"|[^\s;,]*))?)*)")
-_RELATION = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,]+))", re.IGNORECASE)
+_PARAMETER = re.compile(r";\s*([^\s=;,]+)\s*(?:=\s*(\"(?:[^\"\\]|\\.)*\"|[^\s;,]*))?")
+_QUOTES = "\"'"  # one that is not closed, and single ones, are wrong, and meant all the same
+_MOST_DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,10 @@ class _NextInLink:
 
     def after(self, asked: Endpoint, page: Page) -> Endpoint | None:
         for target, parameters in _LINK.findall(page.link):
-            relation = _RELATION.search(parameters)
-            if relation and "next" in (relation[1] or relation[2] or "").lower().split():
+            if "next" in _relations(parameters):
                 return page.endpoint.resolved(target)
+        if "next" in _LINK.sub("", page.link).lower():  # not shown: there may be a token in it
+            raise ConfigurationError("its Link header can not be understood")
         return None
 
 
@@ -156,7 +159,7 @@ class _Counted:
         value = _parameter(endpoint, self.parameter)
         if value is None:
             return 0 if self.counts_records else 1
-        if not value.isdecimal():
+        if not value.isdecimal() or len(value) > _MOST_DIGITS:
             raise ConfigurationError(f"{endpoint.where}: the parameter {self.parameter!r} must be a number to begin at")
         return int(value)
 
@@ -169,10 +172,22 @@ def _value(page: Page, path: tuple[str, ...]) -> str | None:
         start, end = value_at(page.text, path)
     except NotFound:
         return None
-    value = json.loads(page.text[start:end], parse_float=str, parse_int=str)
+    try:
+        value = json.loads(page.text[start:end], parse_float=str, parse_int=str)
+        str(value).encode()
+    except ValueError as exc:  # half of a character is also one
+        raise ConfigurationError(f"the field {'.'.join(path)!r} can not be read: {exc}") from exc
     if isinstance(value, (dict, list)):
         raise ConfigurationError(f"the field {'.'.join(path)!r} holds neither text nor a number")
+    if value is True:
+        return "true"
     return str(value) if value not in (None, "", False) else None
+
+
+def _relations(parameters: str) -> list[str]:
+    """Return what a link says it is; of several such parameters the first counts."""
+    values = (value for name, value in _PARAMETER.findall(parameters) if name.lower() == "rel")
+    return next(values, "").strip(_QUOTES).lower().split()
 
 
 def _parameter(endpoint: Endpoint, name: str) -> str | None:
