@@ -146,7 +146,7 @@ def test_objects_without_fields_are_rows() -> None:
         (b'[{"a":1}]', "line 1: not a JSON object"),
         (b'{"a":1}\n{"a":1', "line 2: not JSON"),
         (b'{"a":"\xff"}\n', "line 1: not UTF-8"),
-        (b'{"a":1}\n{"a":"x"}\n', "from line 1: Column(/a) changed from number to string"),
+        (b'{"a":1}\n{"a":"x"}\n', "line 2: Column(/a) changed from number to string"),
         (b'{"a":0.5}\n{"a":18446744073709551615}\n', "line 2: 'a' is 18446744073709551615, which a double"),
         (b'{"s":"x","l":[0.1234567890123456789]}\n', "line 1: 'l' is 0.1234567890123456789, which a double"),
         (b'{"s":{"x":123456789012345678901234567890}}\n', "line 1: 's' is 123456789012345678901234567890"),
@@ -188,6 +188,30 @@ def test_later_lines_keep_to_the_types_of_the_beginning(late: bytes, said: str) 
     assert str(caught.value).startswith("line 501: ")
     assert said in str(caught.value)
     assert "beginning of the data" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (b'{"a":"x"}', "Column(/a) changed from number to string"),
+        (b'{"a"}', "not JSON: "),
+        (b"[]", "not a JSON object"),
+    ],
+)
+def test_the_line_is_found_among_many(wrong: bytes, said: str) -> None:
+    """Also the one that is wrong only together with others, and at once: to try each line took a minute here."""
+    with pytest.raises(SourceError) as caught:
+        decoded("ndjson", b'\n{"a":1}\r\n' * 150_000 + wrong + b"\n" * 100_000 + b"x")
+    assert str(caught.value).startswith(f"line 300001: {said}")
+
+
+@pytest.mark.parametrize("blank", [b"", b"\n" * 1000])
+def test_a_late_line_is_found_among_blank_ones(blank: bytes) -> None:
+    """Lines with nothing in them are no reason for anything."""
+    data = b'{"a":1}\n' * 500 + blank + b'{"a":"x"}\n' + blank
+    with pytest.raises(SourceError, match=f"^line {501 + len(blank)}: .*changed from number to string"):
+        with Ndjson(block_bytes=4096, first_block_bytes=512).decode(io.BytesIO(data)) as batches:
+            list(batches)
 
 
 @pytest.mark.parametrize("block_bytes", [1, 7, 64])

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from penstock.core.cancel import check_cancelled
 from penstock.errors import SourceError
 from penstock.formats._arrow import ArrowType, pyarrow, pyarrow_json
 from penstock.formats._exact_numbers import first_inexact_number
@@ -73,18 +74,9 @@ class NdjsonDecoder:
         return _without_guesses(self._table(self._first_block, None).schema)
 
     def _table(self, block: bytes, schema: pa.Schema | None) -> pa.Table:
-        arrow_json = pyarrow_json()
         self._check_text(block)
         try:
-            table: pa.Table = arrow_json.read_json(
-                pyarrow().BufferReader(block),
-                read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(block) + 1),
-                parse_options=arrow_json.ParseOptions(
-                    explicit_schema=schema,
-                    newlines_in_values=False,
-                    unexpected_field_behavior="infer" if schema is None else "error",
-                ),
-            )
+            table = _read(pyarrow().py_buffer(block), schema)
         except pyarrow().ArrowInvalid as exc:
             raise self._translated(str(exc), block, schema) from exc
         return table if schema is None else table.select(schema.names)
@@ -108,13 +100,31 @@ class NdjsonDecoder:
             ) from exc
 
     def _translated(self, message: str, block: bytes, schema: pa.Schema | None) -> SourceError:
-        """Find the line Arrow stumbled over. It counts rows only sometimes, so the lines are tried one by one."""
-        for number, line in enumerate(block.split(b"\n")):
-            if line.strip() and (reason := self._what_is_wrong(line, schema)):
-                return SourceError(f"{self._called} {self._line + number}: {reason}", hint=self._hint(schema))
-        return SourceError(
-            f"from {self._called} {self._line}: {_ARROWS_PREFIX.sub('', message)}", hint=self._hint(schema)
-        )
+        """Find the line Arrow stumbled over. It counts rows only sometimes."""
+        start, end, message = self._first_wrong(message, block, schema)
+        line = self._line + block.count(b"\n", 0, start)
+        reason = self._what_is_wrong(block[start:end].rstrip(b"\r\n"), schema) or _without_arrows_words(message)
+        return SourceError(f"{self._called} {line}: {reason}", hint=self._hint(schema))
+
+    def _first_wrong(self, message: str, block: bytes, schema: pa.Schema | None) -> tuple[int, int, str]:
+        """Return where the first line begins and ends with which those before can not be read, and what Arrow says of it.
+
+        By halves: to try one line after another takes minutes for a block of many, and where types are to be found, a line
+        is wrong only together with others.
+        """
+        arrow = pyarrow()
+        buffer = arrow.py_buffer(block)
+        right, wrong = 0, len(block)
+        while end := _line_end_between(block, right, wrong):
+            check_cancelled()
+            start = 0 if schema is None else right
+            try:
+                if not block[start:end].isspace():  # in which Arrow would find no JSON
+                    _read(buffer.slice(start, end - start), schema)
+                right = end
+            except arrow.ArrowInvalid as exc:
+                wrong, message = end, str(exc)
+        return right, wrong, message
 
     def _what_is_wrong(self, line: bytes, schema: pa.Schema | None) -> str:
         shown = line[:_SHOWN_CHARACTERS].decode(errors="replace")
@@ -130,7 +140,7 @@ class NdjsonDecoder:
         try:
             self._parse_alone(line, schema)
         except pyarrow().ArrowInvalid as exc:
-            return _ARROWS_PREFIX.sub("", _ARROWS_PREFIX.sub("", str(exc)))
+            return _without_arrows_words(str(exc))
         return ""
 
     def _parse_alone(self, line: bytes, schema: pa.Schema | None) -> None:
@@ -143,6 +153,32 @@ class NdjsonDecoder:
         if schema is None or not self._types_are_inferred:
             return ""
         return "fields and their types are found at the beginning of the data and stay"
+
+
+def _read(buffer: pa.Buffer, schema: pa.Schema | None) -> pa.Table:
+    arrow_json = pyarrow_json()
+    table: pa.Table = arrow_json.read_json(
+        pyarrow().BufferReader(buffer),
+        read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(buffer) + 1),
+        parse_options=arrow_json.ParseOptions(
+            explicit_schema=schema,
+            newlines_in_values=False,
+            unexpected_field_behavior="infer" if schema is None else "error",
+        ),
+    )
+    return table
+
+
+def _line_end_between(block: bytes, start: int, end: int) -> int:
+    """Return where a line ends near the middle of several; 0 where there is one line only from ``start`` to ``end``."""
+    middle = (start + end) // 2
+    behind = block.find(b"\n", middle, end - 1) + 1
+    before = 0 if behind else block.rfind(b"\n", start, middle) + 1
+    return behind or before
+
+
+def _without_arrows_words(message: str) -> str:
+    return _ARROWS_PREFIX.sub("", _ARROWS_PREFIX.sub("", message))
 
 
 def _without_guesses(schema: pa.Schema) -> pa.Schema:
