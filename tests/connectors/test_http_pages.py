@@ -179,6 +179,18 @@ def test_columns_and_limit_are_chosen_here(http_server: HttpServer, items: str) 
     assert read_rows(source) == [{"name": "n0"}, {"name": "n1"}]
 
 
+@pytest.mark.parametrize(("limit", "requests"), [(0, 1), (1, 1), (PER_PAGE, 1), (PER_PAGE + 1, 2), (1000, PAGES)])
+def test_no_more_pages_are_fetched_than_the_limit_takes(
+    http_server: HttpServer, items: str, limit: int, requests: int
+) -> None:
+    """Who asks for a few records does not have the server make all of them; the columns are those of the pages read."""
+    http_server.reply("/items", with_link)
+    table = read_table(source_of(items, options={"next": "link"}, limit=limit))
+    assert table.to_pylist() == EVERYTHING[:limit]
+    assert table.column_names == ["id", "name"]
+    assert len(http_server.requests) == requests
+
+
 def test_pages_may_be_compressed(http_server: HttpServer, items: str) -> None:
     """If we say so; what is bounded is what they become."""
     body = gzip.compress(json.dumps([{"a": "x" * 100_000}]).encode())

@@ -78,15 +78,20 @@ class Listing:
 class Pages:
     """A :class:`~penstock.flow.contracts.ByteReader` of NDJSON. Fetches a page when the one before is used up.
 
+    Args:
+        listing: what to fetch.
+        client: asks for it.
+        enough: after so many records no further page is fetched, but the first is; None for all.
+
     Attributes:
         records: how many were handed out.
     """
 
-    def __init__(self, listing: Listing, client: Client, *, only_first: bool = False) -> None:
+    def __init__(self, listing: Listing, client: Client, *, enough: int | None = None) -> None:
         self.records = 0
         self._listing = listing
         self._client = client
-        self._only_first = only_first
+        self._enough = enough
         self._seen: set[bytes] = set()
         self._records_before = 0  # a hash of those of the last page
         self._lines = self._all_lines()
@@ -121,6 +126,9 @@ class Pages:
                 yield lines
             self.records += count
 
+    def _has_enough(self, records: int) -> bool:
+        return self._enough is not None and records >= self._enough
+
     def _page(self, asked: Endpoint) -> tuple[bytes, int, Endpoint | None]:
         """Return the records on a page, one a line; how many there are; and the page after it."""
         answer, text = with_retries(self._listing.retries, lambda: self._fetch(asked))
@@ -130,7 +138,7 @@ class Pages:
             lines, count = self._lines_of(text) if is_lines else self._elements_of(text)
             link, repeats = answer.header("Link") or "", self._repeats(lines)
             page = Page(answer.endpoint, text, link, count, is_lines=is_lines, repeats=repeats)
-            following = None if self._only_first else self._after(asked, page)
+            following = None if self._has_enough(self.records + count) else self._after(asked, page)
         _log.debug("%s: %d records, %s", page.endpoint.where, count, "and more" if following else "the last page")
         return lines, count, following
 
