@@ -6,6 +6,7 @@ import gzip
 import json
 import socket
 import traceback
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,21 @@ def test_no_more_pages_are_fetched_than_the_limit_takes(
     assert table.to_pylist() == EVERYTHING[:limit]
     assert table.column_names == ["id", "name"]
     assert len(http_server.requests) == requests
+
+
+@pytest.mark.parametrize("kind", ["json", "x-ndjson"])
+def test_small_records_are_not_held_one_by_one(http_server: HttpServer, items: str, kind: str) -> None:
+    """A page takes its size and that of its lines, however many records it has: an object for each would be ten times that."""
+    records = [b'{"a":1}'] * 50_000
+    body = b"[" + b",".join(records) + b"]" if kind == "json" else b"\n".join(records)
+    http_server.reply("/items", Reply(body=body, headers={"Content-Type": f"application/{kind}"}))
+    with source_of(items, options={"next": "link"}).open_bytes("ndjson") as chunks:
+        tracemalloc.start()
+        try:
+            assert next(chunks).startswith(b'{"a":1}\n')
+            assert tracemalloc.get_traced_memory()[1] < 4 * len(body)
+        finally:
+            tracemalloc.stop()
 
 
 def test_pages_may_be_compressed(http_server: HttpServer, items: str) -> None:

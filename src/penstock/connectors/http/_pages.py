@@ -10,8 +10,10 @@ from __future__ import annotations
 import codecs
 import hashlib
 import http.client
+import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -43,6 +45,7 @@ __all__ = ["Listing", "Pages"]
 _log = logging.getLogger("penstock.http")
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LINE = re.compile(rb"\S[^\n]*+")  # with something on it
 _LINE_ENDS_TO_SPACES = bytes.maketrans(b"\r\n", b"  ")
 _SHOWN_BYTES = 40
 _DECODED_BYTES = 1 << 20
@@ -167,7 +170,7 @@ class Pages:
         if self._listing.records:
             raise NotFound(f"the page is NDJSON: there is no {'.'.join(self._listing.records)!r} around its records")
         lines = text if text.endswith(b"\n") or not text else text + b"\n"
-        return lines, sum(1 for line in lines.splitlines() if line.strip())
+        return lines, sum(1 for _ in _LINE.finditer(lines))
 
     def _elements_of(self, text: bytes) -> tuple[bytes, int]:
         """Return the records on a page of JSON, one a line, and how many there are."""
@@ -177,11 +180,13 @@ class Pages:
                 check_rest(text, start, start + len(b"null"))
                 return b"", 0
             raise NotFound(_no_array(text, self._listing.records))
-        found, end = [], start + 1
+        lines, count, end = io.BytesIO(), 0, start + 1  # not a list: small records are lighter than Python objects
         for place, end in elements(text, start):
-            found.append(_on_one_line(text[place:end]))
+            count += 1
+            lines.write(_on_one_line(text[place:end]))
+            lines.write(b"\n")
         check_rest(text, start, skip_space(text, end) + len(b"]"))
-        return b"".join([part for record in found for part in (record, b"\n")]), len(found)
+        return lines.getvalue(), count
 
     def _repeats(self, lines: bytes) -> bool:
         before, self._records_before = self._records_before, hash(lines)
