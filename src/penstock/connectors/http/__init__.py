@@ -44,7 +44,7 @@ from penstock.connectors.http._request_bodies import CUTTERS
 from penstock.connectors.http._sink import HttpSink
 from penstock.connectors.http._source import HttpSource, Reading
 from penstock.errors import ConfigurationError
-from penstock.flow.units import parse_size
+from penstock.flow.units import format_bytes, parse_size
 
 if TYPE_CHECKING:
     from penstock.connectors._requests import SinkRequest, SourceRequest
@@ -123,9 +123,23 @@ def _batch_sink(request: SinkRequest, endpoint: Endpoint, method: str) -> HttpBa
         method=method,
         media_type=request.media_type,
         format_name=request.format_name,
-        request_bytes=_size(request, "request_size"),
+        request_bytes=_request_bytes(request),
         retries=whole_number(request, "retries", _SENDING_RETRIES),
     )
+
+
+def _request_bytes(request: SinkRequest) -> int:
+    request_bytes = _size(request, "request_size")
+    if request.part_room is None or request.concurrency is None:
+        return request_bytes
+    # It is held as it is sent, to be sent again, and once more while it is cut out of the stream.
+    room = request.part_room * (request.concurrency + 1) // 2
+    if request_bytes > room:
+        raise ConfigurationError(
+            f"{request.shown}: request_size {format_bytes(request_bytes)} does not fit into max_memory, which has room for "
+            f"{format_bytes(room)}: raise max_memory, or make requests smaller"
+        )
+    return request_bytes
 
 
 def _refuse_page_options(request: SourceRequest) -> None:
