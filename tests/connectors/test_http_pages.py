@@ -417,6 +417,16 @@ def test_a_cancel_ends_the_wait_for_a_page(http_server: HttpServer, items: str) 
     http_server.release()
 
 
+def test_a_cancel_ends_the_search_for_records(http_server: HttpServer, items: str) -> None:
+    """A large page of small records takes seconds to go through; nobody waits for that."""
+    body = b"[" + b",".join([b'{"a":[1]}'] * 1_000_000) + b"]"
+    http_server.reply("/items", Reply(body=body, headers=JSON))
+    source = source_of(items, options={"next": "link", "page_bytes": "16MiB"})
+    call = Cancellable(lambda: read_bytes(source))
+    http_server.finished(1)
+    assert call.cancel() < 0.5
+
+
 def test_what_it_would_read_is_described(http_server: HttpServer, items: str) -> None:
     """One page is fetched, no more."""
     http_server.reply("/items", with_link)

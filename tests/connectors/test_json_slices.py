@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from penstock.connectors.http._json_slices import NotFound, NotJson, check_rest, elements, end_of_value, value_at
+from penstock.core.cancel import CancelScope
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 VALUES = st.recursive(
@@ -52,6 +53,15 @@ def test_what_is_around_a_value_is_whole(value: Any, data: st.DataObject) -> Non
         check_rest(text[: data.draw(st.integers(end, len(text) - 1))], start, end)
     with pytest.raises(NotJson, match=f"not JSON: the end should be at byte {len(text)}"):
         check_rest(text + b"{}", start, end)
+
+
+def test_a_cancel_ends_the_search() -> None:
+    """In one large value as well."""
+    with CancelScope() as scope:
+        scope.cancel("enough")
+        end_of_value(b"[" + b"[]," * 100_000 + b"[]]", 0)
+        pytest.fail("it went on")
+    assert scope.cancelled_caught
 
 
 @settings(max_examples=50)

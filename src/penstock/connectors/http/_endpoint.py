@@ -52,7 +52,7 @@ class Endpoint:
             parts = urlsplit(uri)
             scheme, host = parts.scheme.lower(), parts.hostname or ""
             private = _private_headers(parts)
-            port = parts.port or _USUAL_PORTS[scheme]
+            port = _USUAL_PORTS[scheme] if parts.port is None else parts.port
             endpoint = cls(scheme, host, port, where, _target(parts), private)
             endpoint.host_header.encode("ascii")
         except (ValueError, KeyError):  # also what idna refuses; not chained, as it may repeat the password

@@ -1,4 +1,4 @@
-"""Find values in JSON text without parsing it: where they begin and end. Pure.
+"""Find values in JSON text without parsing it: where they begin and end.
 
 A page of an API is some text around an array of records. Only that text is for us; the records go on as they are
 written, so no number is rounded, and no Python object is made of them. What this takes for granted is that the text
@@ -12,6 +12,8 @@ import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import islice
+
+from penstock.core.cancel import check_cancelled
 
 __all__ = ["NotFound", "NotJson", "check_rest", "elements", "end_of_value", "skip_space", "start_of", "value_at"]
 
@@ -29,6 +31,7 @@ _FLAT_ELEMENT = re.compile(
 _OPENING = b"[{"
 _CLOSING = b"]}"
 _SHOWN_BYTES = 40
+_CHECKED_BRACKETS = 1 << 15  # some ten milliseconds
 
 
 class NotJson(ValueError):
@@ -182,7 +185,11 @@ def _end_of_brackets(text: bytes, start: int) -> int:
 def _closed(text: bytes, at: int, depth: int, start: int) -> int:
     """Return where the last of ``depth`` open brackets is closed, the first of which is at ``start``."""
     to_bracket = _TO_BRACKET.match
+    brackets = 0
     while depth:
+        brackets += 1
+        if not brackets % _CHECKED_BRACKETS:
+            check_cancelled()
         at = to_bracket(text, at).end()  # type: ignore[union-attr]  # it always matches, if only nothing
         bracket = text[at : at + 1]
         if not bracket or bracket == b'"':

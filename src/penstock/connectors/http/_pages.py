@@ -32,6 +32,7 @@ from penstock.connectors.http._json_slices import (
 )
 from penstock.connectors.http._paging import Page, Paging
 from penstock.connectors.http._retries import check_status, lost_connections_again, with_retries
+from penstock.core.cancel import check_cancelled
 from penstock.errors import ConfigurationError, SourceError
 from penstock.flow.units import format_bytes
 
@@ -48,6 +49,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LINE = re.compile(rb"\S[^\n]*+")  # with something on it
 _LINE_ENDS_TO_SPACES = bytes.maketrans(b"\r\n", b"  ")
 _SHOWN_BYTES = 40
+_CHECKED_RECORDS = 1 << 12
 _DECODED_BYTES = 1 << 20
 _LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
 
@@ -183,6 +185,8 @@ class Pages:
         lines, count, end = io.BytesIO(), 0, start + 1  # not a list: small records are lighter than Python objects
         for place, end in elements(text, start):
             count += 1
+            if not count % _CHECKED_RECORDS:
+                check_cancelled()
             lines.write(_on_one_line(text[place:end]))
             lines.write(b"\n")
         check_rest(text, start, skip_space(text, end) + len(b"]"))
