@@ -258,6 +258,26 @@ def test_a_server_that_hangs_up_is_asked_again(items: str) -> None:
         assert reading.result() == [{"a": 1}, {"a": 1}]
 
 
+@pytest.mark.parametrize("kind", ["json", "x-ndjson"])
+def test_a_page_that_is_cut_politely_is_fetched_again(kind: str) -> None:
+    """Its length promised more than came before the connection was closed; what came may look like a page."""
+    body = b'{"a":1}\n{"a":2}\n' if kind == "x-ndjson" else b'[{"a":1},{"a":2}]'
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/%b\r\nContent-Length: %d\r\n\r\n" % (kind.encode(), len(body))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for answer in (head + body[:8], head + body):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(answer)
+
+        server = start(serve)
+        source = source_of(f"http://127.0.0.1:{listener.getsockname()[1]}/", options={"next": "link"})
+        assert read_rows(source) == [{"a": 1}, {"a": 2}]
+        server.result()
+
+
 def test_a_page_that_is_too_large_is_an_error(http_server: HttpServer, items: str) -> None:
     """Memory is bounded by it; the bound comes from that of the copy."""
     http_server.reply("/items", Reply(body=b"[" + b" " * 3_000_000 + b"]", headers=JSON))

@@ -78,6 +78,16 @@ def test_a_body_without_an_end_mark_is_refused() -> None:
             read_bytes(source_of(f"{url}/x.csv"))
 
 
+def test_an_answer_of_two_lengths_is_refused() -> None:
+    """Whichever is wrong, half of the data would look like the whole; one that is said twice is one."""
+    body = b"\r\nContent-Type: text/csv\r\n\r\na\n1\n2\n"
+    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 6" + body) as url:
+        with pytest.raises(SourceError, match=r"not an HTTP answer: .*it has more than one Content-Length"):
+            read_rows(source_of(url))
+    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nContent-Length: 6" + body) as url:
+        assert len(read_rows(source_of(url))) == 2
+
+
 def test_an_encoding_nobody_asked_for_is_refused() -> None:
     """It would reach the decoder as garbage."""
     body = gzip.compress(b"a\n1\n")

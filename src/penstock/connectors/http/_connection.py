@@ -169,6 +169,7 @@ class Connection:
             self._response = response = http.client.HTTPResponse(answering, method=self._method)
             with self.receiving():
                 response.begin()
+                _check_one_length(response)
             if not is_interim(response.status):
                 return response
             response.fp = None  # type: ignore[assignment]  # so that it does not close what the next is read from
@@ -310,6 +311,13 @@ def _translating(endpoint: Endpoint, error: type[ConnectorError]) -> Iterator[No
         raise error(f"not an HTTP answer: {exc!r}", where=endpoint.where, hint="is it an HTTP server?") from exc
     except OSError as exc:
         raise error(exc.strerror or str(exc), where=endpoint.where) from exc
+
+
+def _check_one_length(response: http.client.HTTPResponse) -> None:
+    """Refuse an answer of two lengths: ``http.client`` would take the first, and the rest of the body for nothing."""
+    lengths = {length.strip() for length in response.headers.get_all("Content-Length", [])}
+    if len(lengths) > 1 and not response.chunked:
+        raise http.client.HTTPException("it has more than one Content-Length")
 
 
 class _Collector:
