@@ -263,3 +263,12 @@ def test_no_secret_is_shown(http_server: HttpServer, caplog: pytest.LogCaptureFi
     shown = [repr(sink), repr(vars(sink)), *traceback.format_exception(caught.value), caplog.text]
     assert SECRET not in "".join(shown)
     assert http_server.requests[0].headers["x-key"] == SECRET
+
+
+def test_a_request_fits_into_memory(http_server: HttpServer) -> None:
+    """It is held whole, so one that ``max_memory`` has no room for is refused before anything is read."""
+    rows = [{"a": 1}]
+    with pytest.raises(ConfigurationError, match=r"request_size 11\.0 MiB does not fit .* room for 10\.0 MiB"):
+        penstock.copy(rows, http_server.url, max_memory="32MiB", destination_options={"request_size": "11MiB"})
+    penstock.copy(rows, http_server.url, max_memory="32MiB", destination_options={"request_size": "10MiB"})
+    assert len(http_server.requests) == 1

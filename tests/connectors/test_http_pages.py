@@ -6,6 +6,7 @@ import gzip
 import json
 import socket
 import traceback
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,16 @@ def test_pages_of_lines_are_read_too(http_server: HttpServer, items: str) -> Non
     assert [row["a"] for row in read_rows(source)] == [1, 2] * 3
 
 
+@pytest.mark.parametrize("options", [{"cursor": "after:-1.a"}, {"cursor": "after:a"}, {"next": "field:next"}])
+def test_lines_have_no_field_to_go_on_from(http_server: HttpServer, items: str, options: dict[str, str]) -> None:
+    """A page of NDJSON is not taken for the last one because nothing is around its records."""
+    http_server.reply("/items", Reply(body=b'{"a":1}\n{"a":2}\n', headers={"Content-Type": "application/x-ndjson"}))
+    with pytest.raises(SourceError, match=r"no next page can be made of this one: it is NDJSON, with records and no"):
+        read_rows(source_of(items, options=options))
+    with pytest.raises(SourceError, match=r"the page is NDJSON: there is no 'data' around its records"):
+        read_rows(source_of(items, options={"next": "link", "records": "data"}))
+
+
 def test_columns_come_from_more_than_the_first_page(http_server: HttpServer, items: str) -> None:
     """A field that is null at first has a type later; one that only a later page has is a column, too."""
     http_server.reply("/items", reply([{"a": None}], Link="<?2>;rel=next"), reply([{"a": 1, "b": "x"}]))
@@ -167,6 +178,33 @@ def test_columns_and_limit_are_chosen_here(http_server: HttpServer, items: str) 
     source = source_of(items, options={"next": "link"}, columns=["name"], limit=2)
     assert source.byte_formats == frozenset()
     assert read_rows(source) == [{"name": "n0"}, {"name": "n1"}]
+
+
+@pytest.mark.parametrize(("limit", "requests"), [(0, 1), (1, 1), (PER_PAGE, 1), (PER_PAGE + 1, 2), (1000, PAGES)])
+def test_no_more_pages_are_fetched_than_the_limit_takes(
+    http_server: HttpServer, items: str, limit: int, requests: int
+) -> None:
+    """Who asks for a few records does not have the server make all of them; the columns are those of the pages read."""
+    http_server.reply("/items", with_link)
+    table = read_table(source_of(items, options={"next": "link"}, limit=limit))
+    assert table.to_pylist() == EVERYTHING[:limit]
+    assert table.column_names == ["id", "name"]
+    assert len(http_server.requests) == requests
+
+
+@pytest.mark.parametrize("kind", ["json", "x-ndjson"])
+def test_small_records_are_not_held_one_by_one(http_server: HttpServer, items: str, kind: str) -> None:
+    """A page takes its size and that of its lines, however many records it has: an object for each would be ten times that."""
+    records = [b'{"a":1}'] * 50_000
+    body = b"[" + b",".join(records) + b"]" if kind == "json" else b"\n".join(records)
+    http_server.reply("/items", Reply(body=body, headers={"Content-Type": f"application/{kind}"}))
+    with source_of(items, options={"next": "link"}).open_bytes("ndjson") as chunks:
+        tracemalloc.start()
+        try:
+            assert next(chunks).startswith(b'{"a":1}\n')
+            assert tracemalloc.get_traced_memory()[1] < 4 * len(body)
+        finally:
+            tracemalloc.stop()
 
 
 def test_pages_may_be_compressed(http_server: HttpServer, items: str) -> None:
@@ -220,6 +258,26 @@ def test_a_server_that_hangs_up_is_asked_again(items: str) -> None:
         assert reading.result() == [{"a": 1}, {"a": 1}]
 
 
+@pytest.mark.parametrize("kind", ["json", "x-ndjson"])
+def test_a_page_that_is_cut_politely_is_fetched_again(kind: str) -> None:
+    """Its length promised more than came before the connection was closed; what came may look like a page."""
+    body = b'{"a":1}\n{"a":2}\n' if kind == "x-ndjson" else b'[{"a":1},{"a":2}]'
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/%b\r\nContent-Length: %d\r\n\r\n" % (kind.encode(), len(body))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for answer in (head + body[:8], head + body):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(answer)
+
+        server = start(serve)
+        source = source_of(f"http://127.0.0.1:{listener.getsockname()[1]}/", options={"next": "link"})
+        assert read_rows(source) == [{"a": 1}, {"a": 2}]
+        server.result()
+
+
 def test_a_page_that_is_too_large_is_an_error(http_server: HttpServer, items: str) -> None:
     """Memory is bounded by it; the bound comes from that of the copy."""
     http_server.reply("/items", Reply(body=b"[" + b" " * 3_000_000 + b"]", headers=JSON))
@@ -243,6 +301,21 @@ def test_pages_in_a_circle_are_an_error(http_server: HttpServer, items: str, bac
         read_rows(source_of(f"{items}?p=0", options={"next": "link"}))
     assert not caught.value.transient
     assert len(http_server.requests) == 3
+
+
+@pytest.mark.parametrize("option", ["page", "offset"])
+def test_a_page_that_repeats_is_an_error(http_server: HttpServer, items: str, option: str) -> None:
+    """A server that does not know the parameter, or has its last page for every later one, is not read for ever."""
+    http_server.reply("/items", reply(records(0)))
+    with pytest.raises(SourceError, match=r"the same records as the page before; does the server know .* 'nr'\?"):
+        read_rows(source_of(items, options={option: "nr"}))
+    assert len(http_server.requests) == 2
+
+
+def test_a_link_may_lead_to_the_same_records(http_server: HttpServer, items: str) -> None:
+    """Where the server itself says what comes next, it is believed."""
+    http_server.reply("/items", reply([{"a": 1}], Link="<?2>;rel=next"), reply([{"a": 1}]))
+    assert read_rows(source_of(items, options={"next": "link"})) == [{"a": 1}] * 2
 
 
 def test_another_server_is_for_the_user_to_allow(http_server: HttpServer, items: str) -> None:
@@ -271,6 +344,13 @@ def test_another_server_is_for_the_user_to_allow(http_server: HttpServer, items:
         (b'{"data": 5}', {"records": "data"}, "'data' is 5, not an array"),
         (b"<html>", {}, "the page is <html>, not an array"),
         (b'{"data": [1, 2', {"records": "data"}, "not JSON: it ends where"),
+        (b'{"data": [{"a": 1}], "next_url": "/it', {"records": "data"}, "not JSON: a value should be at byte"),
+        (b'{"data": [{"a": 1}]', {"records": "data"}, "not JSON: it ends where"),
+        (b'[{"a": 1}]\n[{"a": 2}]', {}, r"not JSON: the end should be at byte 11, where there is '\[{"),
+        (b'{"data": [{"a": 1}]}{"data": [{"a": 2}]}', {"records": "data"}, "not JSON: the end should be at byte 20"),
+        (b'{"data": null}[]', {"records": "data"}, "not JSON: the end should be at byte 14"),
+        ('[{"a": "é"}]'.encode("latin-1"), {}, "not JSON: it is not UTF-8"),
+        ('[{"a": "é"}]'.encode("utf-16"), {}, "not JSON: it is not UTF-8"),
         (b"", {}, "not JSON: it ends where a value should be"),
         (b"[1]", {}, "not a JSON object"),
         (b'[{"a": nonsense}]', {}, "line 1: not JSON"),
@@ -297,6 +377,40 @@ def test_a_next_page_that_is_no_address_is_an_error(http_server: HttpServer, ite
         read_rows(source_of(items, options={"next": "field:next", "records": "items"}))
 
 
+@pytest.mark.parametrize("value", ['"\\ud800"', "nonsense", '"a\nb"', '"http://[x/"'])
+def test_a_next_page_of_broken_text_is_an_error(http_server: HttpServer, items: str, value: str) -> None:
+    """Half of a character, what is no JSON, an address that is none: nothing of it is guessed at."""
+    http_server.reply("/items", Reply(body=b'{"items": [], "next": %b}' % value.encode(), headers=JSON))
+    with pytest.raises(SourceError, match="no next page can be made of this one: ") as caught:
+        read_rows(source_of(items, options={"next": "field:next", "records": "items"}))
+    assert str(caught.value).startswith(items)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "</items?2>; rel='next'",
+        '</items?2>; rel="next',
+        '</items?2>; title="a; rel=prev"; rel=next',
+        "</items?2>; REL=NEXT; rel=prev",
+        "</items?a,b;c>; rel=prev, </items?2>;rel=next",
+    ],
+)
+def test_links_are_understood_however_they_are_written(http_server: HttpServer, items: str, link: str) -> None:
+    """Also those that are not quite as they should be."""
+    http_server.reply("/items", reply([{"a": 1}], Link=link), reply([{"a": 2}]))
+    assert read_rows(source_of(items, options={"next": "link"})) == [{"a": 1}, {"a": 2}]
+    assert http_server.requests[-1].target == "/items?2"
+
+
+def test_a_link_that_can_not_be_understood_is_an_error(http_server: HttpServer, items: str) -> None:
+    """It may well be the next page, without which data would be missing."""
+    http_server.reply("/items", reply([{"a": 1}], Link=f"/items?token={SECRET}; rel=next"))
+    with pytest.raises(SourceError, match="its Link header can not be understood") as caught:
+        read_rows(source_of(items, options={"next": "link"}))
+    assert SECRET not in str(caught.value)
+
+
 @pytest.mark.parametrize("last", [{}, {"next": None}, {"next": ""}, {"next": False}])
 def test_reading_ends_where_there_is_no_next(http_server: HttpServer, items: str, last: dict[str, Any]) -> None:
     """Missing, null, empty, false. An array that is null has no records."""
@@ -321,6 +435,16 @@ def test_a_cancel_ends_the_wait_for_a_page(http_server: HttpServer, items: str) 
     http_server.wait_until(lambda: len(http_server.requests) == 2)
     assert call.cancel() < 0.5
     http_server.release()
+
+
+def test_a_cancel_ends_the_search_for_records(http_server: HttpServer, items: str) -> None:
+    """A large page of small records takes seconds to go through; nobody waits for that."""
+    body = b"[" + b",".join([b'{"a":[1]}'] * 1_000_000) + b"]"
+    http_server.reply("/items", Reply(body=body, headers=JSON))
+    source = source_of(items, options={"next": "link", "page_bytes": "16MiB"})
+    call = Cancellable(lambda: read_bytes(source))
+    http_server.finished(1)
+    assert call.cancel() < 0.5
 
 
 def test_what_it_would_read_is_described(http_server: HttpServer, items: str) -> None:

@@ -199,13 +199,23 @@ def test_headers_and_tokens_of_the_user_are_sent(http_server: HttpServer, monkey
         ({"token_env": "NOT_SET_ANYWHERE"}, "the environment variable 'NOT_SET_ANYWHERE' of token_env is not set"),
         ({"request_sise": SECRET}, "did you mean 'request_size'"),
         ({"retries": "5"}, "retries need request_size"),
+        ({"header.X": None}, "the option 'header.X' has no value"),
+        ({"header": {"X": None}}, "the option 'header.X' has no value"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(options: dict[str, str], said: str) -> None:
+def test_options_that_make_no_sense_are_refused(options: dict[str, object], said: str) -> None:
     """With what is wrong, and without the value where that is a secret."""
     with pytest.raises(ConfigurationError, match=re.escape(said)) as caught:
         sink_of("http://host/", options=options)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    """Half of a bracket, and a port that nobody has; the latter is not taken for the usual one."""
+    with pytest.raises(ConfigurationError, match="not a well-formed address"):
+        penstock.copy([{"a": 1}], "http://[::1", format="csv")
+    with pytest.raises(SinkError, match=r"127\.0\.0\.1:0/: connection refused \(is anything listening on port 0\?\)"):
+        sink_of("http://127.0.0.1:0/").check()
 
 
 def test_backpressure_reaches_the_stream() -> None:

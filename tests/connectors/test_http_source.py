@@ -78,6 +78,16 @@ def test_a_body_without_an_end_mark_is_refused() -> None:
             read_bytes(source_of(f"{url}/x.csv"))
 
 
+def test_an_answer_of_two_lengths_is_refused() -> None:
+    """Whichever is wrong, half of the data would look like the whole; one that is said twice is one."""
+    body = b"\r\nContent-Type: text/csv\r\n\r\na\n1\n2\n"
+    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 6" + body) as url:
+        with pytest.raises(SourceError, match=r"not an HTTP answer: .*it has more than one Content-Length"):
+            read_rows(source_of(url))
+    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nContent-Length: 6" + body) as url:
+        assert len(read_rows(source_of(url))) == 2
+
+
 def test_an_encoding_nobody_asked_for_is_refused() -> None:
     """It would reach the decoder as garbage."""
     body = gzip.compress(b"a\n1\n")
@@ -237,10 +247,11 @@ def test_a_server_that_stays_busy_is_an_error(http_server: HttpServer) -> None:
         read_bytes(source_of(f"{http_server.url}/x.csv", options={"retries": "0"}))
 
 
-def test_nobody_waits_for_hours(http_server: HttpServer) -> None:
-    """A server that wants an hour of peace is told of at once."""
-    http_server.reply("/x.csv", Reply(429, headers={"Retry-After": "3600"}))
-    with pytest.raises(SourceError, match="wants to be asked again in 1 h 00 min"):
+@pytest.mark.parametrize(("wish", "said"), [("3600", "in 1 h 00 min"), ("9" * 400, "in 8760 h")])
+def test_nobody_waits_for_hours(http_server: HttpServer, wish: str, said: str) -> None:
+    """A server that wants an hour of peace is told of at once; so is one that writes no sensible number."""
+    http_server.reply("/x.csv", Reply(429, headers={"Retry-After": wish}))
+    with pytest.raises(SourceError, match=f"wants to be asked again {said}"):
         read_bytes(source_of(f"{http_server.url}/x.csv"))
     assert len(http_server.requests) == 1
 
@@ -251,6 +262,20 @@ def test_a_cancel_ends_the_wait_for_a_busy_server(http_server: HttpServer, caplo
     call = Cancellable(lambda: read_bytes(source_of(f"{http_server.url}/x.csv")))
     wait_until(lambda: "trying again in 1 min" in caplog.text)
     assert call.cancel() < 0.5
+
+
+def test_a_web_page_is_not_taken_for_data(http_server: HttpServer) -> None:
+    """A form to log in at the address of a table is an error, as bytes and as rows; unless the user says the format."""
+    form = b"<html><body>Please log in</body></html>\n"
+    http_server.reply("/login", Reply(body=form, headers={"Content-Type": "Text/HTML; charset=utf-8"}))
+    http_server.reply("/x.csv", Reply(302, headers={"Location": "/login"}))
+    uri = f"{http_server.url}/x.csv"
+    for read in (read_bytes, read_rows):
+        with pytest.raises(
+            SourceError, match=r"/login: the server sent a web page .*is a login needed\? .*--source-format"
+        ):
+            read(source_of(uri))
+    assert read_bytes(source_of(uri, format="csv")) == form
 
 
 def test_what_it_would_read_is_described(http_server: HttpServer) -> None:

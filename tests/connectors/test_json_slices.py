@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from penstock.connectors.http._json_slices import NotFound, NotJson, elements, end_of_value, value_at
+from penstock.connectors.http._json_slices import NotFound, NotJson, check_rest, elements, end_of_value, value_at
+from penstock.core.cancel import CancelScope
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 VALUES = st.recursive(
@@ -39,6 +40,28 @@ def test_the_elements_are_those_of_the_parser(values: list[Any], indent: int | N
     """All of them, in order."""
     text = written(values, indent, True)
     assert [json.loads(text[start:end]) for start, end in elements(text, 0)] == values
+
+
+@settings(max_examples=50)
+@given(VALUES, st.data())
+def test_what_is_around_a_value_is_whole(value: Any, data: st.DataObject) -> None:
+    """Wherever the text is cut behind it, and whatever is added at the end."""
+    text = written({"]": [[], {"inside": value}], "after": [{"}": '"'}]}, None, True)
+    start, end = value_at(text, ["]", "1", "inside"])
+    check_rest(text, start, end)
+    with pytest.raises(NotJson, match=r"not JSON: (it ends where|the end of what begins)"):
+        check_rest(text[: data.draw(st.integers(end, len(text) - 1))], start, end)
+    with pytest.raises(NotJson, match=f"not JSON: the end should be at byte {len(text)}"):
+        check_rest(text + b"{}", start, end)
+
+
+def test_a_cancel_ends_the_search() -> None:
+    """In one large value as well."""
+    with CancelScope() as scope:
+        scope.cancel("enough")
+        end_of_value(b"[" + b"[]," * 100_000 + b"[]]", 0)
+        pytest.fail("it went on")
+    assert scope.cancelled_caught
 
 
 @settings(max_examples=50)

@@ -67,6 +67,18 @@ def test_where_limit_and_queries_narrow_it(orders: MongoDatabase, wanted: dict[s
     assert [row["item"] for row in read_rows(source_of(orders.uri, **wanted))] == items
 
 
+def test_no_limit_is_too_large(orders: MongoDatabase) -> None:
+    """Also one that MongoDB has no number for."""
+    assert len(read_rows(source_of(orders.uri, table="orders", limit=1 << 70))) == 3
+
+
+def test_an_aggregation_takes_its_options(orders: MongoDatabase) -> None:
+    """An index by its name or by its fields; null is as if it was not given."""
+    for hint in ('"_id_"', '{"_id": 1}', '[["_id", 1]]', "null"):
+        query = f'{{"collection": "orders", "pipeline": [], "hint": {hint}, "maxTimeMS": null, "comment": "ours"}}'
+        assert len(read_rows(source_of(orders.uri, query=query))) == 3
+
+
 def test_columns_are_fields_in_the_order_given(orders: MongoDatabase) -> None:
     """A field that no document has is a column of NULLs; `_id` is there only if it was named."""
     expected = [{"quantity": 5, "nowhere": None, "item": "apple"}]
@@ -96,6 +108,37 @@ def test_a_pipeline_may_make_other_documents(orders: MongoDatabase) -> None:
         ({"query": '{"collection": "c", "filter": 1}'}, "filter in the query must be a JSON object"),
         ({"query": '{"collection": "c", "limit": "5"}'}, "limit in the query must be a number from 0 on, not '5'"),
         ({"query": '{"collection": "c", "sort": "a"}'}, "sort in the query must look like"),
+        ({"query": '{"collection": "c", "sort": [[1, 1]]}'}, "sort in the query must look like"),
+        ({"query": '{"collection": "c", "sort": {"a": [1]}}'}, "sort in the query must look like"),
+        ({"query": '{"collection": "c", "hint": 5}'}, "hint in the query is the name of an index"),
+        ({"query": '{"collection": "c", "hint": []}'}, "hint in the query is the name of an index"),
+        ({"query": '{"collection": "c", "hint": [["a"]]}'}, "hint in the query must look like"),
+        ({"query": '{"collection": "c", "allowDiskUse": "yes"}'}, "allowDiskUse in the query must be true or false"),
+        ({"query": '{"collection": "c", "pipeline": [], "hint": {}}'}, "hint in the query is the name of an index"),
+        ({"query": '{"collection": "c", "pipeline": [], "let": 5}'}, "let in the query must be a JSON object"),
+        ({"query": '{"collection": "c", "pipeline": [], "collation": "de"}'}, "collation in the query must be a JSON"),
+        (
+            {"query": '{"collection": "c", "limit": 9223372036854775808}'},
+            "this query can not be sent to MongoDB: MongoDB",
+        ),
+        (
+            {"query": '{"collection": "c", "pipeline": [{"$skip": 1000000000000000000000}]}'},
+            "can not be sent to MongoDB",
+        ),
+        ({"query": '{"collection": "\\ud800"}'}, "can not be sent to MongoDB"),
+        (
+            {"table": "c", "where": '{"a": {"$gt": 10000000000000000000000}}'},
+            "can not be sent to MongoDB: MongoDB can only",
+        ),
+        ({"table": "c", "where": '{"a": "\\ud800"}'}, "can not be sent to MongoDB: 'utf-8' codec"),
+        (
+            {"table": "c", "where": '{"a\\u0000": 1}'},
+            "can not be sent to MongoDB: Invalid document: Key names must not",
+        ),
+        ({"table": "c", "where": '{"a": {"$numberDecimal": "x"}}'}, "where holds what is no Extended JSON"),
+        ({"table": "c", "where": '{"a": {"$binary": {}}}'}, "where holds what is no Extended JSON"),
+        ({"table": "c", "where": '{"a": ' * 5000 + "1" + "}" * 5000}, "where is nested too deeply"),
+        ({"table": "c", "columns": ["a\ud800"]}, "can not be sent to MongoDB"),
         ({"query": '{"collection": "c", "pipeline": {}}'}, "pipeline must be a list of stages"),
         ({"query": '{"collection": "c", "pipeline": [], "filter": {}}'}, "unknown key 'filter' in the query"),
         ({"query": '{"collection": "c", "pipeline": [{"$out": "d"}]}'}, "$out writes; sources are only read"),

@@ -249,6 +249,10 @@ def test_a_server_that_is_not_there(address: str, said: str) -> None:
         ("@host/db?foo=bar", "Unknown option: foo"),
         ("@host/db?tls=perhaps", "the option 'tls' of the address can not have this value"),
         ("@host/db?serverSelectionTimeoutMS=soon", "'serverselectiontimeoutms' of the address"),
+        ("@host/db?readPreference=fastest", "an option of the address can not have this value"),
+        ("@host/db?tls=true&tlsCAFile=/nowhere", "the file '/nowhere' that the address names can not be read: No such"),
+        (f"@host/db?tls=true&tlsCAFile={__file__}", "no client can be made for the address: "),
+        ("@host/db?minPoolSize=5&maxPoolSize=1", "no client can be made for the address: minPoolSize must be"),
     ],
 )
 def test_a_password_is_never_shown(rest: str, said: str) -> None:

@@ -175,6 +175,15 @@ def test_what_does_not_fit(
     assert table["v"].to_pylist() == text
 
 
+def test_a_loss_is_told_once(any_mongo: MongoDatabase, caplog: pytest.LogCaptureFixture) -> None:
+    """However many documents are taken together."""
+    any_mongo.insert("c", [*({"_id": number, "v": number} for number in range(1000)), {"_id": 1000, "v": "x"}])
+    losses = Losses()
+    read_table(source_of(any_mongo.uri, table="c", on_type_loss="warn", losses=losses))
+    assert [loss.count for loss in losses.told()] == [1]
+    assert caplog.text.count("values become NULL") == 1
+
+
 def test_integers_may_be_doubles_that_are_whole(any_mongo: MongoDatabase) -> None:
     """JavaScript writes 3 as a double; where integers came first, such a double is one, but no other is."""
     any_mongo.insert("c", [{"_id": number, "v": number} for number in range(500)] + [{"_id": 500, "v": 3.0}])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tracemalloc
 from itertools import pairwise
 from typing import Any
 
@@ -50,6 +51,21 @@ def test_csv_records_stay_whole_and_have_their_header(rows: list[list[str]], siz
     ]
     assert all(header == ["a", "b\nc"] and records for header, *records in found)
     assert [row for _, *records in found for row in records] == rows
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("json", b"[" + b",".join([b'{"a":1}'] * 50_000) + b"]"), ("ndjson", b'{"a":1}\n' * 50_000)],
+)
+def test_a_body_takes_its_size_in_memory(name: str, data: bytes) -> None:
+    """And what is read of the stream, however small its records are."""
+    cut = CUTTERS[name](data_stream(data), len(data) * 2)
+    tracemalloc.start()
+    try:
+        assert next(cut).count(b"1") == 50_000
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(data)
+    finally:
+        tracemalloc.stop()
 
 
 @settings(max_examples=50)

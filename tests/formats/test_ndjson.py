@@ -190,6 +190,30 @@ def test_later_lines_keep_to_the_types_of_the_beginning(late: bytes, said: str) 
     assert "beginning of the data" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (b'{"a":"x"}', "'a' is a string, where it was a number before"),
+        (b'{"a"}', "not JSON: "),
+        (b"[]", "not a JSON object"),
+    ],
+)
+def test_the_line_is_found_among_many(wrong: bytes, said: str) -> None:
+    """Also the one that is wrong only together with others, and at once: to try each line took a minute here."""
+    with pytest.raises(SourceError) as caught:
+        decoded("ndjson", b'\n{"a":1}\r\n' * 150_000 + wrong + b"\n" * 100_000 + b"x")
+    assert str(caught.value).startswith(f"line 300001: {said}")
+
+
+@pytest.mark.parametrize("blank", [b"", b"\n" * 1000])
+def test_a_late_line_is_found_among_blank_ones(blank: bytes) -> None:
+    """Lines with nothing in them are no reason for anything."""
+    data = b'{"a":1}\n' * 500 + blank + b'{"a":"x"}\n' + blank
+    with pytest.raises(SourceError, match=f"^line {501 + len(blank)}: 'a' is \"x\", which does not fit int64"):
+        with Ndjson(block_bytes=4096, first_block_bytes=512).decode(io.BytesIO(data)) as batches:
+            list(batches)
+
+
 @pytest.mark.parametrize("block_bytes", [1, 7, 64])
 def test_blocks_of_any_size_give_the_same_rows(block_bytes: int) -> None:
     """Lines longer than a block, and a last line without an end, are whole."""

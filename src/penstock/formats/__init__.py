@@ -93,12 +93,20 @@ def infer(path: str) -> tuple[str | None, str | None]:
     >>> infer("s3://bucket/events.csv.gz")
     ('csv', 'gzip')
     """
-    name = (urlsplit(path).path if "://" in path else path).lower()
+    name = _name_in(path).lower()
     compression = next((found for suffix, found in _COMPRESSION_SUFFIXES.items() if name.endswith(suffix)), None)
     if compression is not None:
         name = name.rpartition(".")[0]
     found_format = next((known for known, entry in _FORMATS.items() if name.endswith(entry.suffixes)), None)
     return found_format, compression
+
+
+def _name_in(path: str) -> str:
+    """Return the path of an address, and of anything else itself. What is wrong with an address is for others to say."""
+    try:
+        return urlsplit(path).path if "://" in path else path
+    except ValueError:
+        return ""
 
 
 register_format("csv", "penstock.formats.csv", "Csv", [".csv"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, final
 
+from penstock.core.cancel import check_cancelled
 from penstock.formats._json_misfits import kind_of, record_of
 
 __all__ = ["Clash", "FirstKinds"]
@@ -48,6 +49,7 @@ class FirstKinds:
     def clashes(self, block: bytes) -> Iterator[tuple[int, str, Clash]]:
         """Take all lines of a block; yield line (from 0), column and clash of each value that is of another kind."""
         for number, line in enumerate(block.split(b"\n")):
+            check_cancelled()
             for name, value in (record_of(line) or {}).items():
                 try:
                     self.take(name, value)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from penstock.core.cancel import check_cancelled
 from penstock.formats._arrow import ArrowType, pyarrow, pyarrow_json
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def rewritten(block: bytes, replace: Replace) -> bytes:
 
 
 def _line(line: bytes, replace: Replace) -> bytes:
+    check_cancelled()
     record = record_of(line)
     if record is None:  # whoever parses it next says what is wrong
         return line

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from penstock.core.cancel import check_cancelled
 from penstock.errors import SourceError
 from penstock.flow.losses import Losses, OnTypeLoss
 from penstock.formats._arrow import ArrowType, pyarrow, pyarrow_json
@@ -83,7 +84,7 @@ class NdjsonDecoder:
     def _attempted(self, block: bytes) -> pa.Table | None:
         """Parse a block; None if something in it is wrong, or does not fit."""
         try:
-            table = _read(block, self.schema)
+            table = _read(pyarrow().py_buffer(block), self.schema)
         except pyarrow().ArrowInvalid:
             return None
         return table if first_inexact_number(block, self.schema) is None else None
@@ -91,7 +92,7 @@ class NdjsonDecoder:
     def _insisted(self, block: bytes) -> pa.Table:
         """Parse a block, and say what is wrong with it, and where."""
         try:
-            table = _read(block, self.schema)
+            table = _read(pyarrow().py_buffer(block), self.schema)
         except pyarrow().ArrowInvalid as exc:
             raise self._translated(str(exc), block, self.schema) from exc
         found = first_inexact_number(block, self.schema)
@@ -123,7 +124,7 @@ class NdjsonDecoder:
             return nothing
         self._check_text(block)
         try:
-            table = _read(self._of_one_kind(block), None)
+            table = _read(pyarrow().py_buffer(self._of_one_kind(block)), None)
         except pyarrow().ArrowInvalid as exc:
             raise self._translated(str(exc), block, None) from exc
         schema = _without_guesses(table.schema)
@@ -157,18 +158,34 @@ class NdjsonDecoder:
             ) from exc
 
     def _translated(self, message: str, block: bytes, schema: pa.Schema | None) -> SourceError:
-        """Find the line Arrow stumbled over. It counts rows only sometimes, so the lines are tried one by one."""
-        if schema is None and _CHANGED in message:
-            for number, _, clash in FirstKinds().clashes(block):
-                return SourceError(f"{self._called} {self._line + number}: {clash}", hint=self._misfit_hint())
-        for number, line in enumerate(block.split(b"\n")):
-            if schema is not None and (misfit := first_misfit(line, schema)):
-                return SourceError(f"{self._called} {self._line + number}: {misfit}", hint=self._misfit_hint())
-            if line.strip() and (reason := self._what_is_wrong(line, schema)):
-                return SourceError(f"{self._called} {self._line + number}: {reason}", hint=self._hint(schema))
-        return SourceError(
-            f"from {self._called} {self._line}: {_ARROWS_PREFIX.sub('', message)}", hint=self._hint(schema)
-        )
+        """Find the line Arrow stumbled over. It counts rows only sometimes."""
+        start, end, message = self._first_wrong(message, block, schema)
+        number = self._line + block.count(b"\n", 0, start)
+        line = block[start:end].rstrip(b"\r\n")
+        if misfit := _clash(block[:end], message) if schema is None else first_misfit(line, schema):
+            return SourceError(f"{self._called} {number}: {misfit}", hint=self._misfit_hint())
+        reason = self._what_is_wrong(line, schema) or _without_arrows_words(message)
+        return SourceError(f"{self._called} {number}: {reason}", hint=self._hint(schema))
+
+    def _first_wrong(self, message: str, block: bytes, schema: pa.Schema | None) -> tuple[int, int, str]:
+        """Return where the first line begins and ends with which those before can not be read, and what Arrow says of it.
+
+        By halves: to try one line after another takes minutes for a block of many, and where types are to be found, a line
+        is wrong only together with others.
+        """
+        arrow = pyarrow()
+        buffer = arrow.py_buffer(block)
+        right, wrong = 0, len(block)
+        while end := _line_end_between(block, right, wrong):
+            check_cancelled()
+            start = 0 if schema is None else right
+            try:
+                if not block[start:end].isspace():  # in which Arrow would find no JSON
+                    _read(buffer.slice(start, end - start), schema)
+                right = end
+            except arrow.ArrowInvalid as exc:
+                wrong, message = end, str(exc)
+        return right, wrong, message
 
     def _what_is_wrong(self, line: bytes, schema: pa.Schema | None) -> str:
         shown = line[:_SHOWN_CHARACTERS].decode(errors="replace")
@@ -184,7 +201,7 @@ class NdjsonDecoder:
         try:
             self._parse_alone(line, schema)
         except pyarrow().ArrowInvalid as exc:
-            return _ARROWS_PREFIX.sub("", _ARROWS_PREFIX.sub("", str(exc)))
+            return _without_arrows_words(str(exc))
         return ""
 
     def _parse_alone(self, line: bytes, schema: pa.Schema | None) -> None:
@@ -206,23 +223,16 @@ class NdjsonDecoder:
         return f"{_FOUND_AT_THE_BEGINNING}; convert it, or see on_type_loss"
 
 
-def _read(block: bytes, schema: pa.Schema | None) -> pa.Table:
-    arrow_json = pyarrow_json()
-    table: pa.Table = arrow_json.read_json(
-        pyarrow().BufferReader(block),
-        read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(block) + 1),
-        parse_options=arrow_json.ParseOptions(
-            explicit_schema=schema,
-            newlines_in_values=False,
-            unexpected_field_behavior="infer" if schema is None else "error",
-        ),
-    )
-    return table if schema is None else table.select(schema.names)
+def _clash(block: bytes, message: str) -> str:
+    """Say which value is of another kind than those before, if that is what Arrow says; else nothing."""
+    if _CHANGED not in message:
+        return ""
+    return next((str(clash) for _line, _name, clash in FirstKinds().clashes(block)), "")
 
 
 def _is_readable(block: bytes) -> bool:
     try:
-        _read(block, None)
+        _read(pyarrow().py_buffer(block), None)
     except pyarrow().ArrowInvalid:
         return False
     return True
@@ -234,6 +244,32 @@ def _with_text_for_inexact(schema: pa.Schema, block: bytes) -> pa.Schema:
         index = schema.get_field_index(found[1])
         schema = schema.set(index, schema.field(index).with_type(pyarrow().string()))
     return schema
+
+
+def _read(buffer: pa.Buffer, schema: pa.Schema | None) -> pa.Table:
+    arrow_json = pyarrow_json()
+    table: pa.Table = arrow_json.read_json(
+        pyarrow().BufferReader(buffer),
+        read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(buffer) + 1),
+        parse_options=arrow_json.ParseOptions(
+            explicit_schema=schema,
+            newlines_in_values=False,
+            unexpected_field_behavior="infer" if schema is None else "error",
+        ),
+    )
+    return table if schema is None else table.select(schema.names)
+
+
+def _line_end_between(block: bytes, start: int, end: int) -> int:
+    """Return where a line ends near the middle of several; 0 where there is one line only from ``start`` to ``end``."""
+    middle = (start + end) // 2
+    behind = block.find(b"\n", middle, end - 1) + 1
+    before = 0 if behind else block.rfind(b"\n", start, middle) + 1
+    return behind or before
+
+
+def _without_arrows_words(message: str) -> str:
+    return _ARROWS_PREFIX.sub("", _ARROWS_PREFIX.sub("", message))
 
 
 def _without_guesses(schema: pa.Schema) -> pa.Schema:

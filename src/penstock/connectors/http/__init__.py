@@ -9,7 +9,7 @@ Options (``--source-option``):
 - ``cursor=after:meta.cursor`` puts a field of the page into a parameter of the next address; the last record's id is
   ``cursor=after:data.-1.id``. Reading ends where there is nothing in the field.
 - ``page=PARAMETER`` counts pages, from 1 or from what the address says; ``offset=PARAMETER`` counts records. Reading
-  ends with a page that has none.
+  ends with a page that has none; one that repeats the page before is an error.
 - ``records=data.items``: where on a page the array of records is; without it, the page is that array.
 - ``page_bytes=16MiB``: the largest page. ``other_servers=true`` lets pages lead to another server.
 - ``accept_encoding=gzip`` (or ``zstd``) lets the server compress. ``retries=3``: how often a page, or the first answer
@@ -44,7 +44,7 @@ from penstock.connectors.http._request_bodies import CUTTERS
 from penstock.connectors.http._sink import HttpSink
 from penstock.connectors.http._source import HttpSource, Reading
 from penstock.errors import ConfigurationError
-from penstock.flow.units import parse_size
+from penstock.flow.units import format_bytes, parse_size
 
 if TYPE_CHECKING:
     from penstock.connectors._requests import SinkRequest, SourceRequest
@@ -123,9 +123,23 @@ def _batch_sink(request: SinkRequest, endpoint: Endpoint, method: str) -> HttpBa
         method=method,
         media_type=request.media_type,
         format_name=request.format_name,
-        request_bytes=_size(request, "request_size"),
+        request_bytes=_request_bytes(request),
         retries=whole_number(request, "retries", _SENDING_RETRIES),
     )
+
+
+def _request_bytes(request: SinkRequest) -> int:
+    request_bytes = _size(request, "request_size")
+    if request.part_room is None or request.concurrency is None:
+        return request_bytes
+    # It is held as it is sent, to be sent again, and once more while it is cut out of the stream.
+    room = request.part_room * (request.concurrency + 1) // 2
+    if request_bytes > room:
+        raise ConfigurationError(
+            f"{request.shown}: request_size {format_bytes(request_bytes)} does not fit into max_memory, which has room for "
+            f"{format_bytes(room)}: raise max_memory, or make requests smaller"
+        )
+    return request_bytes
 
 
 def _refuse_page_options(request: SourceRequest) -> None:

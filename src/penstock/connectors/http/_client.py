@@ -13,6 +13,7 @@ from typing import Self, final
 
 from penstock.connectors.http._connection import Connection, excerpt, open_connection
 from penstock.connectors.http._endpoint import Endpoint
+from penstock.core.cancel import check_cancelled
 from penstock.errors import ConnectorError
 
 __all__ = ["Answer", "Client"]
@@ -62,7 +63,8 @@ class Answer:
             ConnectorError: the server is gone before the end.
         """
         data = self._connection.read(self._response, size)
-        if not data and size and self._response.length:
+        if len(data) < size and self._response.length:  # also where some has come: a page is read at once
+            check_cancelled()  # that would be why: a cancel shuts the socket down
             raise self._error(
                 f"the server closed the connection {self._response.length} bytes before the end",
                 where=self.endpoint.where,

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 from penstock.connectors._descriptors import Waker
 from penstock.connectors._tls_sockets import TlsSocket
 from penstock.connectors.http._endpoint import Endpoint
+from penstock.connectors.http._interim import is_interim, may_be_interim, without_interim
 from penstock.connectors.http._proxy import Proxy, proxy_for
 from penstock.core.cancel import on_cancel
 from penstock.errors import ConnectorError
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "connected", "excerpt", "open_connection"]
 
 _CONNECT_SECONDS = 10.0
+_RECEIVED_BYTES = 4096
 _EXCERPT_BYTES = 2048
 _EXCERPT_SECONDS = 2.0
 _EXCERPT_CHARACTERS = 300
@@ -132,12 +134,16 @@ class Connection:
                     self.is_answered = True  # what the server said before it hung up can still be read
 
     def look_for_answer(self) -> bool:
-        """Look, without waiting, whether the server has answered. What TLS sends on its own account is no answer."""
+        """Look, without waiting, whether the server has answered.
+
+        No answer is what TLS sends on its own account, nor an interim one (100 and its like), which is dropped here.
+        """
         if not self.is_answered:
             with _translating(self.endpoint, self._error), self._not_blocking():
                 try:
-                    self._received = self.socket.recv(1)
-                    self.is_answered = True  # a byte, or the end of the connection
+                    more = self.socket.recv(_RECEIVED_BYTES)
+                    self._received = without_interim(self._received + more)
+                    self.is_answered = not more or not may_be_interim(self._received)  # nothing: it has hung up
                 except (BlockingIOError, ssl.SSLWantReadError):
                     pass  # nothing, or nothing for us
                 except _HUNG_UP:
@@ -154,12 +160,19 @@ class Connection:
             self.socket.settimeout(before)
 
     def answer(self) -> http.client.HTTPResponse:
-        """Wait for the head of the answer; read its body with :meth:`read`. Closed with the connection."""
+        """Wait for the head of the answer; read its body with :meth:`read`. Closed with the connection.
+
+        Interim answers (102, 103) are passed over; ``http.client`` does so with 100 alone.
+        """
         answering = cast(socket.socket, _Answering(self.socket, self._received))
-        self._response = http.client.HTTPResponse(answering, method=self._method)
-        with self.receiving():
-            self._response.begin()
-        return self._response
+        while True:
+            self._response = response = http.client.HTTPResponse(answering, method=self._method)
+            with self.receiving():
+                response.begin()
+                _check_one_length(response)
+            if not is_interim(response.status):
+                return response
+            response.fp = None  # type: ignore[assignment]  # so that it does not close what the next is read from
 
     @property
     def is_ready(self) -> bool:
@@ -300,6 +313,13 @@ def _translating(endpoint: Endpoint, error: type[ConnectorError]) -> Iterator[No
         raise error(exc.strerror or str(exc), where=endpoint.where) from exc
 
 
+def _check_one_length(response: http.client.HTTPResponse) -> None:
+    """Refuse an answer of two lengths: ``http.client`` would take the first, and the rest of the body for nothing."""
+    lengths = {length.strip() for length in response.headers.get_all("Content-Length", [])}
+    if len(lengths) > 1 and not response.chunked:
+        raise http.client.HTTPException("it has more than one Content-Length")
+
+
 class _Collector:
     """Stands in for the socket of ``http.client`` while it writes the head."""
 
@@ -314,10 +334,10 @@ class _Answering:
     """Gives ``http.client`` the bytes of an answer, the ones read already first."""
 
     def __init__(self, opened: socket.socket, received: bytes) -> None:
-        self._raw = _Received(opened, received)
+        self._reader = io.BufferedReader(_Received(opened, received))
 
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self._raw)
+    def makefile(self, _mode: str) -> io.BufferedIOBase:
+        return self._reader
 
 
 class _Received(io.RawIOBase):

@@ -52,7 +52,7 @@ class Endpoint:
             parts = urlsplit(uri)
             scheme, host = parts.scheme.lower(), parts.hostname or ""
             private = _private_headers(parts)
-            port = parts.port or _USUAL_PORTS[scheme]
+            port = _USUAL_PORTS[scheme] if parts.port is None else parts.port
             endpoint = cls(scheme, host, port, where, _target(parts), private)
             endpoint.host_header.encode("ascii")
         except (ValueError, KeyError):  # also what idna refuses; not chained, as it may repeat the password
@@ -79,7 +79,12 @@ class Endpoint:
         Raises:
             ConfigurationError: that is no HTTP address.
         """
-        there = quote(urljoin(f"{self._origin}{self.target}", reference.strip()), safe=_LEFT_AS_IT_IS)
+        try:
+            there = quote(urljoin(f"{self._origin}{self.target}", reference.strip()), safe=_LEFT_AS_IT_IS)
+        except (
+            ValueError
+        ):  # brackets that are no IPv6 address; neither shown nor chained: there may be a password in it
+            raise ConfigurationError("the address it gives is not well-formed") from None
         elsewhere = Endpoint.of(there)
         return replace(elsewhere, private_headers=self.private_headers) if self.is_same_server(elsewhere) else elsewhere
 

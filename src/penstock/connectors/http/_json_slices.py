@@ -1,4 +1,4 @@
-"""Find values in JSON text without parsing it: where they begin and end. Pure.
+"""Find values in JSON text without parsing it: where they begin and end.
 
 A page of an API is some text around an array of records. Only that text is for us; the records go on as they are
 written, so no number is rounded, and no Python object is made of them. What this takes for granted is that the text
@@ -13,7 +13,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-__all__ = ["NotFound", "NotJson", "elements", "end_of_value", "skip_space", "start_of", "value_at"]
+from penstock.core.cancel import check_cancelled
+
+__all__ = ["NotFound", "NotJson", "check_rest", "elements", "end_of_value", "skip_space", "start_of", "value_at"]
 
 Slice = tuple[int, int]
 
@@ -29,6 +31,7 @@ _FLAT_ELEMENT = re.compile(
 _OPENING = b"[{"
 _CLOSING = b"]}"
 _SHOWN_BYTES = 40
+_CHECKED_BRACKETS = 1 << 15  # some ten milliseconds
 
 
 class NotJson(ValueError):
@@ -155,10 +158,38 @@ def end_of_value(text: bytes, start: int) -> int:
     return match.end()
 
 
+def check_rest(text: bytes, start: int, end: int) -> None:
+    """Make sure that all of ``text`` is one value, of which what is from ``start`` to ``end`` is a part.
+
+    Raises:
+        NotJson: it ends before that value does, or something comes after it.
+    """
+    at = skip_space(text, _closed(text, end, _depth(text, start), 0))
+    if at < len(text):
+        raise _not_json(text, at, "the end")
+
+
+def _depth(text: bytes, end: int) -> int:
+    """Return how many brackets are open at ``end``."""
+    depth = at = 0
+    while (at := _TO_BRACKET.match(text, at, end).end()) < end:  # type: ignore[union-attr]  # it always matches
+        depth += 1 if text[at : at + 1] in _OPENING else -1
+        at += 1
+    return depth
+
+
 def _end_of_brackets(text: bytes, start: int) -> int:
-    depth, at = 1, start + 1
+    return _closed(text, start + 1, 1, start)
+
+
+def _closed(text: bytes, at: int, depth: int, start: int) -> int:
+    """Return where the last of ``depth`` open brackets is closed, the first of which is at ``start``."""
     to_bracket = _TO_BRACKET.match
+    brackets = 0
     while depth:
+        brackets += 1
+        if not brackets % _CHECKED_BRACKETS:
+            check_cancelled()
         at = to_bracket(text, at).end()  # type: ignore[union-attr]  # it always matches, if only nothing
         bracket = text[at : at + 1]
         if not bracket or bracket == b'"':

@@ -47,7 +47,7 @@ def private_headers(request: Request) -> tuple[tuple[str, str], ...]:
     """
     given = [*_headers_of(request, request.options.get(_HEADER))]
     given += [
-        (name.partition(".")[2], str(value))
+        (name.partition(".")[2], _text(request, name, value))
         for name, value in request.options.items()
         if name.startswith(f"{_HEADER}.")
     ]
@@ -63,11 +63,17 @@ def _headers_of(request: Request, option: object) -> list[tuple[str, str]]:
     if option is None:
         return []
     if isinstance(option, Mapping):
-        return [(str(name), str(value)) for name, value in option.items()]
+        return [(str(name), _text(request, f"{_HEADER}.{name}", value)) for name, value in option.items()]
     name, colon, value = str(option).partition(":")
     if not colon:
         raise ConfigurationError(f"{request.shown}: the option 'header' is 'Name: value', or header.Name=value")
     return [(name.strip(), value)]
+
+
+def _text(request: Request, name: str, value: object) -> str:
+    if value is None:  # of a variable that is not set, as often as not: "None" would be sent as the token
+        raise ConfigurationError(f"{request.shown}: the option {name!r} has no value")
+    return str(value)
 
 
 def _token(request: Request, variable: str) -> str:

@@ -63,7 +63,7 @@ class PagedSource:
 
     def describe(self, format_name: str | None) -> Description:
         """Fetch the first page, and no other."""
-        first_only = StoredSource(self._request, "", lambda _seekable: self._opened_pages(only_first=True))
+        first_only = StoredSource(self._request, "", lambda _seekable: self._opened_pages(enough=0))
         return replace(
             first_only.describe(format_name),
             reading=f"GET page by page, each of at most {format_bytes(self._listing.page_bytes)}, over one connection",
@@ -73,10 +73,10 @@ class PagedSource:
         )
 
     def _opened(self, _seekable: bool) -> AbstractContextManager[ByteReader]:
-        return self._opened_pages(only_first=False)
+        return self._opened_pages(enough=self._request.limit)
 
     @contextmanager
-    def _opened_pages(self, *, only_first: bool) -> Iterator[ByteReader]:
+    def _opened_pages(self, *, enough: int | None) -> Iterator[ByteReader]:
         with Client(SourceError) as client:
-            self._pages = Pages(self._listing, client, only_first=only_first)
+            self._pages = Pages(self._listing, client, enough=enough)
             yield cast(BinaryIO, self._pages)

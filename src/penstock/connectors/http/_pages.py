@@ -7,10 +7,13 @@ eight bytes, by which an address that comes back is known again.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import http.client
+import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,9 +21,18 @@ from typing import TYPE_CHECKING, final
 
 from penstock.connectors.http._answers import get, media_type
 from penstock.connectors.http._body import opened_body, reading_headers
-from penstock.connectors.http._json_slices import NotFound, NotJson, elements, start_of, value_at
+from penstock.connectors.http._json_slices import (
+    NotFound,
+    NotJson,
+    check_rest,
+    elements,
+    skip_space,
+    start_of,
+    value_at,
+)
 from penstock.connectors.http._paging import Page, Paging
 from penstock.connectors.http._retries import check_status, lost_connections_again, with_retries
+from penstock.core.cancel import check_cancelled
 from penstock.errors import ConfigurationError, SourceError
 from penstock.flow.units import format_bytes
 
@@ -34,8 +46,11 @@ __all__ = ["Listing", "Pages"]
 _log = logging.getLogger("penstock.http")
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LINE = re.compile(rb"\S[^\n]*+")  # with something on it
 _LINE_ENDS_TO_SPACES = bytes.maketrans(b"\r\n", b"  ")
 _SHOWN_BYTES = 40
+_CHECKED_RECORDS = 1 << 12
+_DECODED_BYTES = 1 << 20
 _LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
 
 
@@ -68,16 +83,22 @@ class Listing:
 class Pages:
     """A :class:`~penstock.flow.contracts.ByteReader` of NDJSON. Fetches a page when the one before is used up.
 
+    Args:
+        listing: what to fetch.
+        client: asks for it.
+        enough: after so many records no further page is fetched, but the first is; None for all.
+
     Attributes:
         records: how many were handed out.
     """
 
-    def __init__(self, listing: Listing, client: Client, *, only_first: bool = False) -> None:
+    def __init__(self, listing: Listing, client: Client, *, enough: int | None = None) -> None:
         self.records = 0
         self._listing = listing
         self._client = client
-        self._only_first = only_first
+        self._enough = enough
         self._seen: set[bytes] = set()
+        self._records_before = 0  # a hash of those of the last page
         self._lines = self._all_lines()
         self._rest = memoryview(b"")
 
@@ -110,13 +131,19 @@ class Pages:
                 yield lines
             self.records += count
 
+    def _has_enough(self, records: int) -> bool:
+        return self._enough is not None and records >= self._enough
+
     def _page(self, asked: Endpoint) -> tuple[bytes, int, Endpoint | None]:
         """Return the records on a page, one a line; how many there are; and the page after it."""
         answer, text = with_retries(self._listing.retries, lambda: self._fetch(asked))
         with _saying_where(answer.endpoint):
-            lines, count = self._records_of(answer, text)
-            page = Page(answer.endpoint, text, answer.header("Link") or "", count)
-            following = None if self._only_first else self._after(asked, page)
+            _check_utf8(text)
+            is_lines = media_type(answer) in _LINES
+            lines, count = self._lines_of(text) if is_lines else self._elements_of(text)
+            link, repeats = answer.header("Link") or "", self._repeats(lines)
+            page = Page(answer.endpoint, text, link, count, is_lines=is_lines, repeats=repeats)
+            following = None if self._has_enough(self.records + count) else self._after(asked, page)
         _log.debug("%s: %d records, %s", page.endpoint.where, count, "and more" if following else "the last page")
         return lines, count, following
 
@@ -140,18 +167,34 @@ class Pages:
         with opened_body(answer, listing.formats, listing.accept_encoding) as body:
             return answer, body.read(listing.page_bytes + 1)
 
-    def _records_of(self, answer: Answer, text: bytes) -> tuple[bytes, int]:
-        """Return the records on a page, one a line, and how many there are."""
-        if media_type(answer) in _LINES:
-            lines = text if text.endswith(b"\n") or not text else text + b"\n"
-            return lines, sum(1 for line in lines.splitlines() if line.strip())
+    def _lines_of(self, text: bytes) -> tuple[bytes, int]:
+        """Return the records on a page of NDJSON, and how many there are."""
+        if self._listing.records:
+            raise NotFound(f"the page is NDJSON: there is no {'.'.join(self._listing.records)!r} around its records")
+        lines = text if text.endswith(b"\n") or not text else text + b"\n"
+        return lines, sum(1 for _ in _LINE.finditer(lines))
+
+    def _elements_of(self, text: bytes) -> tuple[bytes, int]:
+        """Return the records on a page of JSON, one a line, and how many there are."""
         start = start_of(text, self._listing.records)
         if text[start : start + 1] != b"[":
             if text.startswith(b"null", start):  # what some servers write for an empty array
+                check_rest(text, start, start + len(b"null"))
                 return b"", 0
             raise NotFound(_no_array(text, self._listing.records))
-        found = [_on_one_line(text[place:after]) for place, after in elements(text, start)]
-        return b"".join([part for record in found for part in (record, b"\n")]), len(found)
+        lines, count, end = io.BytesIO(), 0, start + 1  # not a list: small records are lighter than Python objects
+        for place, end in elements(text, start):
+            count += 1
+            if not count % _CHECKED_RECORDS:
+                check_cancelled()
+            lines.write(_on_one_line(text[place:end]))
+            lines.write(b"\n")
+        check_rest(text, start, skip_space(text, end) + len(b"]"))
+        return lines.getvalue(), count
+
+    def _repeats(self, lines: bytes) -> bool:
+        before, self._records_before = self._records_before, hash(lines)
+        return bool(lines) and self._records_before == before
 
     def _after(self, asked: Endpoint, page: Page) -> Endpoint | None:
         following = self._listing.paging.after(asked, page)
@@ -186,6 +229,19 @@ def _saying_where(endpoint: Endpoint) -> Iterator[None]:
         raise SourceError(str(exc), where=endpoint.where) from exc
     except ConfigurationError as exc:
         raise SourceError(f"no next page can be made of this one: {exc}", where=endpoint.where) from exc
+
+
+def _check_utf8(text: bytes) -> None:
+    """Refuse a page that is not UTF-8, whatever else the server calls it: its records are passed on as they are."""
+    if text.isascii():
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(text), _DECODED_BYTES):  # all of it as text would be several times as large
+            decoder.decode(text[start : start + _DECODED_BYTES])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as exc:
+        raise NotJson(f"not JSON: it is not UTF-8: {exc.reason}") from exc
 
 
 def _on_one_line(record: bytes) -> bytes:

@@ -20,7 +20,9 @@ __all__ = ["PAGING_OPTIONS", "Page", "Paging", "field_path", "paging_of"]
 PAGING_OPTIONS = ("next", "cursor", "page", "offset")
 
 _LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[^\s=;,]+\s*(?:=\s*(?:\"(?:[^\"\\]|\\.)*\"|[^\s;,]*))?)*)")
-_RELATION = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,]+))", re.IGNORECASE)
+_PARAMETER = re.compile(r";\s*([^\s=;,]+)\s*(?:=\s*(\"(?:[^\"\\]|\\.)*\"|[^\s;,]*))?")
+_QUOTES = "\"'"  # one that is not closed, and single ones, are wrong, and meant all the same
+_MOST_DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,16 @@ class Page:
         text: its body.
         link: its ``Link`` header.
         records: how many there were on it.
+        is_lines: whether it is NDJSON: nothing but records.
+        repeats: whether it has records, and they are those of the page before, letter by letter.
     """
 
     endpoint: Endpoint
     text: bytes
     link: str
     records: int
+    is_lines: bool = False
+    repeats: bool = False
 
 
 class Paging(Protocol):
@@ -90,9 +96,10 @@ class _NextInLink:
 
     def after(self, asked: Endpoint, page: Page) -> Endpoint | None:
         for target, parameters in _LINK.findall(page.link):
-            relation = _RELATION.search(parameters)
-            if relation and "next" in (relation[1] or relation[2] or "").lower().split():
+            if "next" in _relations(parameters):
                 return page.endpoint.resolved(target)
+        if "next" in _LINK.sub("", page.link).lower():  # not shown: there may be a token in it
+            raise ConfigurationError("its Link header can not be understood")
         return None
 
 
@@ -141,6 +148,10 @@ class _Counted:
     def after(self, asked: Endpoint, page: Page) -> Endpoint | None:
         if not page.records:
             return None
+        if page.repeats:  # nothing that the server says would ever end this
+            raise ConfigurationError(
+                f"it has the same records as the page before; does the server know the parameter {self.parameter!r}?"
+            )
         step = page.records if self.counts_records else 1
         return _with_parameter(asked, self.parameter, str(self._number(asked) + step))
 
@@ -148,21 +159,35 @@ class _Counted:
         value = _parameter(endpoint, self.parameter)
         if value is None:
             return 0 if self.counts_records else 1
-        if not value.isdecimal():
+        if not value.isdecimal() or len(value) > _MOST_DIGITS:
             raise ConfigurationError(f"{endpoint.where}: the parameter {self.parameter!r} must be a number to begin at")
         return int(value)
 
 
 def _value(page: Page, path: tuple[str, ...]) -> str | None:
     """Return the text or number at ``path``; None where there is nothing, or nothing in it."""
+    if page.is_lines:
+        raise ConfigurationError(f"it is NDJSON, with records and no field {'.'.join(path)!r} around them")
     try:
         start, end = value_at(page.text, path)
     except NotFound:
         return None
-    value = json.loads(page.text[start:end], parse_float=str, parse_int=str)
+    try:
+        value = json.loads(page.text[start:end], parse_float=str, parse_int=str)
+        str(value).encode()
+    except ValueError as exc:  # half of a character is also one
+        raise ConfigurationError(f"the field {'.'.join(path)!r} can not be read: {exc}") from exc
     if isinstance(value, (dict, list)):
         raise ConfigurationError(f"the field {'.'.join(path)!r} holds neither text nor a number")
+    if value is True:
+        return "true"
     return str(value) if value not in (None, "", False) else None
+
+
+def _relations(parameters: str) -> list[str]:
+    """Return what a link says it is; of several such parameters the first counts."""
+    values = (value for name, value in _PARAMETER.findall(parameters) if name.lower() == "rel")
+    return next(values, "").strip(_QUOTES).lower().split()
 
 
 def _parameter(endpoint: Endpoint, name: str) -> str | None:

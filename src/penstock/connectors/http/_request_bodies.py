@@ -44,16 +44,17 @@ def _csv(stream: ByteReader, body_bytes: int) -> Iterator[bytes]:
 
 def _json(stream: ByteReader, body_bytes: int) -> Iterator[bytes]:
     """Yield bodies that are arrays themselves."""
-    held: list[bytes] = []
-    size = 0
+    held = bytearray()  # not a list: small elements are lighter than Python objects
     for element in _elements(stream):
-        size += len(element) + len(b",\n")
-        if held and size + len(b"[]\n") > body_bytes:
-            yield b"[%b]\n" % b",\n".join(held)
-            held, size = [], len(element) + len(b",\n")
-        held.append(element)
+        if held and len(held) + len(b",\n") + len(element) + len(b"]\n") > body_bytes:
+            held += b"]\n"
+            yield bytes(held)
+            held.clear()
+        held += b",\n" if held else b"["
+        held += element
     if held:
-        yield b"[%b]\n" % b",\n".join(held)
+        held += b"]\n"
+        yield bytes(held)
 
 
 CUTTERS: dict[str, Callable[[ByteReader, int], Iterator[bytes]]] = {

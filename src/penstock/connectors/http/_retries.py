@@ -23,6 +23,7 @@ _log = logging.getLogger("penstock.http")
 _BUSY = frozenset({429, 502, 503, 504})  # not 500, which is mostly a bug that will be there again
 _FIRST_WAIT_SECONDS = 0.25
 _LONGEST_WAIT_SECONDS = 30.0
+_A_YEAR_SECONDS = 365 * 86_400.0  # servers write anything; what is longer is not to be counted with
 _LONGEST_WISH_SECONDS = 120.0  # a server that wants to be left alone for longer is down, and people should be told
 
 T = TypeVar("T")
@@ -117,7 +118,7 @@ def retry_after_seconds(answer: Answer) -> float | None:
     """Return how long the server wants us to wait; None where it does not say, or not so that we understand it."""
     said = (answer.header("Retry-After") or "").strip()
     if said.isdecimal():
-        return float(said)
+        return min(float(said), _A_YEAR_SECONDS)
     try:
         until = parsedate_to_datetime(said)
     except ValueError:

@@ -36,6 +36,7 @@ _FORMATS = {
     "application/vnd.apache.arrow.stream": "arrow",
     "application/vnd.apache.arrow.file": "arrow",
 }
+_WEB_PAGES = frozenset({"text/html", "application/xhtml+xml"})
 
 
 @dataclass(frozen=True)
@@ -140,4 +141,14 @@ class HttpSource:
         headers = reading_headers(self._reading.accept_encoding)
         answer = lost_connections_again(client, lambda: get(client, self._reading.endpoint, headers))
         check_status(answer)
+        self._refuse_web_page(answer)
         return answer
+
+    def _refuse_web_page(self, answer: Answer) -> None:
+        """Refuse a form to log in or an error message for people, where only the path says that there is data."""
+        if self._is_told and self._request.format is None and media_type(answer) in _WEB_PAGES:
+            raise SourceError(
+                "the server sent a web page (text/html) where there should be data",
+                where=answer.endpoint.where,
+                hint="is a login needed? If it is the data all the same, give --source-format",
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
@@ -74,6 +75,18 @@ def _check(uri: str, given: set[str], shown: str) -> None:
         said = f"{exc}; " if str(exc).startswith("Unknown option") else ""
         raise ConfigurationError(f"{shown}: not a well-formed MongoDB address: {said}{_ESCAPING}") from None
     except ValueError as exc:
-        name = next((name for name in given if name in str(exc).lower()), None)
-        what = "the port" if name is None else f"the option {name!r}"
-        raise ConfigurationError(f"{shown}: {what} of the address can not have this value; {_ESCAPING}") from None
+        raise ConfigurationError(
+            f"{shown}: {_named_in(str(exc).lower(), given)} of the address can not have this value; {_ESCAPING}"
+        ) from None
+    except OSError as exc:
+        raise ConfigurationError(
+            f"{shown}: the file {exc.filename!r} that the address names can not be read: {exc.strerror}"
+        ) from exc
+
+
+def _named_in(said: str, given: set[str]) -> str:
+    """Return what pymongo means: it names most options, of some only the value, which is not to be shown."""
+    name = next((name for name in given if name in said), None)
+    if name is not None:
+        return f"the option {name!r}"
+    return "the port" if re.search(r"\bport\b", said) else "an option"

@@ -19,6 +19,7 @@ from penstock.connectors._loop_thread import LoopThread
 from penstock.connectors.mongodb._errors import translating
 from penstock.core._last_wait import is_stopping, last_wait
 from penstock.core.cancel import CancelScope
+from penstock.errors import SourceError
 
 __all__ = ["Connection", "connected"]
 
@@ -139,7 +140,11 @@ class Connection:
 
     async def _opened(self) -> None:
         _close_what_is_not_connected(asyncio.get_running_loop())
-        self._client = _pymongo().AsyncMongoClient(self._uri, **self._defaults)
+        try:
+            self._client = _pymongo().AsyncMongoClient(self._uri, **self._defaults)
+        except (ValueError, OSError) as exc:  # a pool of at least 5 and at most 1; a file with no certificate in it
+            hint = "do its options go together, and do the files it names hold certificates?"
+            raise SourceError(f"no client can be made for the address: {exc}", where=self.where, hint=hint) from exc
         await self._client.admin.command("ping")
         self._session = self._client.start_session(causal_consistency=False)
         self._refreshing = self.started(self._refresh)

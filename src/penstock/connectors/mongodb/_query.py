@@ -42,6 +42,7 @@ _OF_PIPELINE = frozenset({"hint", "collation", "let", "allowDiskUse", "maxTimeMS
 _WRITING_STAGES = ("$out", "$merge")
 _FIND_EXAMPLE = '{"collection": "orders", "filter": {"total": {"$gt": 100}}}'
 _FILTER_EXAMPLE = '{"total": {"$gt": 100}}'
+_MOST_DOCUMENTS = (1 << 63) - 1  # no larger number can be sent
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Query:
 
     def limited(self, limit: int) -> Query:
         """Return it for ``limit`` documents at most; 1 at least, since MongoDB reads 0 as no limit."""
-        limit = max(1, limit)
+        limit = min(max(1, limit), _MOST_DOCUMENTS)
         if self.pipeline is not None:
             return replace(self, pipeline=(*self.pipeline, {"$limit": limit}))
         asked_for = self.options.get("limit") or limit
@@ -94,7 +95,20 @@ def query_of(request: SourceRequest) -> Query:
         )
     query = _where(query, request)
     query = _columns(query, request)
-    return query if request.limit is None else replace(query.limited(request.limit), is_plain=False)
+    if request.limit is not None:
+        query = replace(query.limited(request.limit), is_plain=False)
+    _check_sendable(query, request.shown)
+    return query
+
+
+def _check_sendable(query: Query, shown: str) -> None:
+    """Refuse what JSON can say and BSON can not: numbers beyond 64 bits, half of a character, a name with a zero in it."""
+    bson_error = need("bson.errors", extra="mongo", why="read MongoDB").BSONError
+    everything = {"": query.collection, "pipeline": query.pipeline, "options": query.options}
+    try:
+        need("bson", extra="mongo", why="read MongoDB").encode(everything)
+    except (ValueError, OverflowError, RecursionError, bson_error) as exc:
+        raise ConfigurationError(f"{shown}: this query can not be sent to MongoDB: {exc}") from exc
 
 
 def _where(query: Query, request: SourceRequest) -> Query:
@@ -140,6 +154,11 @@ class _Parser:
             found = json_util.loads(text)
         except (ValueError, TypeError, bson_error) as exc:  # the latter of {"$oid": 5} and the like
             raise ConfigurationError(f"{self._shown}: {what} is not JSON: {exc}; write for example {example}") from exc
+        except (ArithmeticError, AttributeError, KeyError, RecursionError) as exc:  # of {"$binary": {}} and the like
+            what_is_wrong = (
+                "is nested too deeply" if isinstance(exc, RecursionError) else "holds what is no Extended JSON"
+            )
+            raise ConfigurationError(f"{self._shown}: {what} {what_is_wrong}") from exc
         if not isinstance(found, dict):
             raise ConfigurationError(f"{self._shown}: {what} must be a JSON object; write for example {example}")
         return found
@@ -152,11 +171,11 @@ class _Parser:
         if "pipeline" in given:
             return self._aggregation(collection, given)
         self._check_keys(given, ["collection", "pipeline", *_OF_FIND])
-        self._check_documents(given)
+        self._check_values(given)
         options = {_OF_FIND[key]: value for key, value in given.items() if value is not None}
         if "sort" in options:
             options["sort"] = self._pairs(options["sort"], "sort")
-        if isinstance(options.get("hint"), dict):
+        if isinstance(options.get("hint"), dict | list):
             options["hint"] = self._pairs(options["hint"], "hint")
         return Query(collection, options=options, is_plain=not options.keys() & {"filter", "limit", "skip"})
 
@@ -171,7 +190,11 @@ class _Parser:
         for stage in pipeline:
             if (name := next(iter(stage))) in _WRITING_STAGES:
                 raise ConfigurationError(f"{self._shown}: {name} writes; sources are only read")
-        return Query(collection, pipeline=tuple(pipeline), options=given)
+        self._check_values(given)
+        options = {key: value for key, value in given.items() if value is not None}
+        if isinstance(options.get("hint"), list):
+            options["hint"] = dict(self._pairs(options["hint"], "hint"))
+        return Query(collection, pipeline=tuple(pipeline), options=options)
 
     def _check_keys(self, given: Document, known: list[str]) -> None:
         for key in given:
@@ -179,7 +202,8 @@ class _Parser:
                 hint = did_you_mean(key, known, otherwise=f"known are {', '.join(known)}")
                 raise ConfigurationError(f"{self._shown}: unknown key {key!r} in the query: {hint}")
 
-    def _check_documents(self, given: Document) -> None:
+    def _check_values(self, given: Document) -> None:
+        """Check what pymongo would refuse, as nobody would expect it to: with a TypeError."""
         for key in ("filter", "projection", "collation", "let"):
             if not isinstance(given.get(key, {}), dict | None):
                 raise ConfigurationError(f"{self._shown}: {key} in the query must be a JSON object")
@@ -187,11 +211,26 @@ class _Parser:
             value = given.get(key, 0)
             if not isinstance(value, int) or isinstance(value, bool) or value < 0:
                 raise ConfigurationError(f"{self._shown}: {key} in the query must be a number from 0 on, not {value!r}")
+        if not isinstance(given.get("allowDiskUse"), bool | None):
+            raise ConfigurationError(f"{self._shown}: allowDiskUse in the query must be true or false")
+        hint = given.get("hint")
+        if not isinstance(hint, str | dict | list | None) or hint in ({}, []):
+            raise ConfigurationError(
+                f'{self._shown}: hint in the query is the name of an index, or like {{"total": 1}}'
+            )
 
     def _pairs(self, given: object, what: str) -> list[tuple[str, Any]]:
         """Return ``{"a": 1, "b": -1}`` or ``[["a", 1], ["b", -1]]`` as pairs: their order counts."""
-        if isinstance(given, dict):
-            return list(given.items())
-        if isinstance(given, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in given):
-            return [(name, direction) for name, direction in given]
+        pairs = list(given.items()) if isinstance(given, dict) else given
+        if isinstance(pairs, list) and all(_is_pair(pair) for pair in pairs):
+            return [(name, direction) for name, direction in pairs]
         raise ConfigurationError(f'{self._shown}: {what} in the query must look like {{"total": -1}}')
+
+
+def _is_pair(pair: object) -> bool:
+    return (
+        isinstance(pair, list | tuple)
+        and len(pair) == 2
+        and isinstance(pair[0], str)
+        and isinstance(pair[1], int | str | dict)  # -1, "text", {"$meta": "textScore"}
+    )

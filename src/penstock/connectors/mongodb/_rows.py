@@ -10,7 +10,7 @@ from penstock._extras import need
 from penstock.connectors._batches import without_columns
 from penstock.connectors.mongodb._json import extended_json, plain_text
 from penstock.connectors.mongodb._pieces import Piece
-from penstock.connectors.mongodb._taking import Taking, without_misfits
+from penstock.connectors.mongodb._taking import Taking, losses_of, without_misfits
 from penstock.connectors.mongodb._types import Kind, bson_name
 from penstock.errors import SourceError
 from penstock.flow.losses import Losses, OnTypeLoss
@@ -94,7 +94,9 @@ class FieldRows:
         misfits = kind.misfits(values)
         if misfits and self._on_type_loss != "warn":
             raise self._misfit(name, kind, values[misfits[0]], self._document(misfits[0], taken.get("_id")))
-        return without_misfits(name, kind, values, misfits, self._losses)
+        for loss in losses_of(name, kind, values, misfits):
+            self._losses.add(loss.column, loss.reason, loss.count)
+        return without_misfits(values, misfits)
 
     def _refuse_others(self, documents: Documents, ids: list[Any] | None) -> None:
         if not any(documents):

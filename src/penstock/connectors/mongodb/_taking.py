@@ -15,12 +15,12 @@ from penstock.connectors.mongodb._pieces import Piece
 from penstock.connectors.mongodb._types import Kind, bson_name
 from penstock.connectors.mongodb._values import Values
 from penstock.connectors.mongodb._walk import Walk, pays, walked
-from penstock.flow.losses import Losses, OnTypeLoss
+from penstock.flow.losses import Loss, Losses, OnTypeLoss
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Taking", "without_misfits"]
+__all__ = ["Taking", "losses_of", "without_misfits"]
 
 _MOST_PASSES = 8
 
@@ -49,16 +49,16 @@ class Taking:
         """Return the columns of these documents; None if they must be decoded, be it for an error or not."""
         if not pays(piece) or not self._columns:
             return None
-        lost = Losses()
+        lost: list[Loss] = []  # to be told only if this is not given up
         try:
             arrays = self._arrays(piece, lost)
         except (_GivenUp, need("bson.errors", extra="mongo", why="read MongoDB").BSONError, pyarrow().ArrowInvalid):
             return None
-        for loss in lost.told():
+        for loss in lost:
             self._losses.add(loss.column, loss.reason, loss.count)
         return arrays
 
-    def _arrays(self, piece: Piece, lost: Losses) -> list[pa.Array[Any]]:
+    def _arrays(self, piece: Piece, lost: list[Loss]) -> list[pa.Array[Any]]:
         walk, self._order = walked(piece, self._order, _MOST_PASSES, self._check)
         odd = walk.odd
         if 2 * len(odd) > len(piece):
@@ -76,7 +76,7 @@ class Taking:
         if not self._columns.keys() >= set(names):
             raise _GivenUp
 
-    def _array(self, name: str, walk: Walk, odd: Ints, of_odd: list[Any], lost: Losses) -> pa.Array[Any]:
+    def _array(self, name: str, walk: Walk, odd: Ints, of_odd: list[Any], lost: list[Loss]) -> pa.Array[Any]:
         """Take what can be taken, and put the rest in its place, decoded."""
         np = numpy()
         kind = self._columns[name]
@@ -94,18 +94,22 @@ class Taking:
         misfits = kind.misfits(decoded)
         if misfits and self._on_type_loss != "warn":
             raise _GivenUp
-        others = kind.build(without_misfits(name, kind, decoded, misfits, lost))
+        lost += losses_of(name, kind, decoded, misfits)
+        others = kind.build(without_misfits(decoded, misfits))
         return merged(array, others, rows)  # type: ignore[no-any-return]  # ... nor of this
 
 
-def without_misfits(name: str, kind: Kind, values: list[Any], misfits: list[int], losses: Losses) -> list[Any]:
-    """Return values of a column with None for those that do not fit, and tell ``losses`` about them."""
+def without_misfits(values: list[Any], misfits: list[int]) -> list[Any]:
+    """Return values of a column with None for those that do not fit."""
     if not misfits:
         return values
     fitting = list(values)
     for number in misfits:
         fitting[number] = None
-    found = Counter(bson_name(type(values[number])) for number in misfits)
-    for source_type, count in found.items():
-        losses.add(name, f"{source_type} does not fit {kind.arrow_type}", count)
     return fitting
+
+
+def losses_of(name: str, kind: Kind, values: list[Any], misfits: list[int]) -> list[Loss]:
+    """Return what is lost of a column without those of its values that do not fit."""
+    found = Counter(bson_name(type(values[number])) for number in misfits)
+    return [Loss(name, f"{source_type} does not fit {kind.arrow_type}", count) for source_type, count in found.items()]
