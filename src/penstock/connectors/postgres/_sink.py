@@ -13,15 +13,16 @@ created come from the data (:data:`~penstock.connectors.postgres._load_types.LOA
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
 from penstock.connectors._requests import SinkRequest
 from penstock.connectors._sql import quoted
 from penstock.connectors.postgres._address import parsed_address
 from penstock.connectors.postgres._errors import DUPLICATE_TABLE, Seam
+from penstock.connectors.postgres._fit import TargetColumn
 from penstock.connectors.postgres._libpq import Connection, LostConnection, ServerError, connected
 from penstock.connectors.postgres._load_types import column_type
 from penstock.connectors.postgres._loadable import LoadableBatches
@@ -49,13 +50,13 @@ _SETTINGS = (
 class _Way:
     """How the rows get in: a COPY into ``path``, with statements before and after; ``""`` for none.
 
-    ``json_columns`` are those of a table that was there: there, and only there, a list may have to become JSON.
+    ``targets`` are the columns of a table that was there: there, and only there, values may have to be bent to fit.
     """
 
     path: str
     before: str = ""
     after: str = ""
-    json_columns: frozenset[str] = frozenset()
+    targets: Mapping[str, TargetColumn] = field(default_factory=dict)
 
 
 @final
@@ -112,7 +113,7 @@ class PostgresSink:
             with self._seam.translating():
                 way = self._way(self._target.look(connection), schema)
             self._run(connection, way.before)
-            loadable = LoadableBatches(batches, json_columns=way.json_columns, where=self.display_name)
+            loadable = LoadableBatches(batches, targets=way.targets, where=self.display_name)
             rows = sum(self._copy(connection, way.path, portion) for portion in loadable.portions())
             self._run(connection, way.after)
             self._commit(connection)
@@ -137,18 +138,18 @@ class PostgresSink:
 
     def _way(self, existing: Existing | None, schema: pa.Schema) -> _Way:
         self._refuse(existing)
-        for field in schema:
-            column_type(field.name, field.type)  # also where none is created: what has no type has no text either
+        for column in schema:
+            column_type(column.name, column.type)  # also where none is created: what has no type has no text either
         path = self._target.path
         if existing is None:
             return _Way(path, self._target.create(schema))
         if self._if_exists == "append":
             existing.check_columns(schema, self.display_name)
-            return _Way(path, json_columns=existing.json_columns)
+            return _Way(path, targets=existing.columns)
         if set(existing.columns) == set(schema.names):
             existing.check_columns(schema, self.display_name)
             emptying = f"LOCK TABLE {path} IN EXCLUSIVE MODE; DELETE FROM {path}"  # noqa: S608 - quoted; readers may go on
-            return _Way(path, emptying, json_columns=existing.json_columns)
+            return _Way(path, emptying, targets=existing.columns)
         successor, creating, replacing = self._target.create_successor(schema)
         return _Way(successor, creating, replacing)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from penstock.connectors._sql import literal, quoted, quoted_path
+from penstock.connectors.postgres._encode import unwrapping
+from penstock.connectors.postgres._fit import TargetColumn
 from penstock.connectors.postgres._libpq import Connection
-from penstock.connectors.postgres._load_types import column_type, is_bytes
+from penstock.connectors.postgres._load_types import column_type, is_array, is_bytes
 from penstock.connectors.postgres._results import rows
 from penstock.errors import ConfigurationError, SinkError
 from penstock.flow.suggest import did_you_mean
@@ -23,10 +25,24 @@ _LONGEST_NAME_BYTES = 63  # PostgreSQL cuts off the rest, without an error
 _LONGEST_PATH = 2
 _KINDS = {"r": "table", "p": "partitioned table", "f": "foreign table", "v": "view"}
 _OTHER_KINDS = {"m": "a materialized view", "i": "an index", "I": "an index", "S": "a sequence", "c": "a type"}
+# Types below domains; of arrays, those of the items. A domain has its own modifier.
 _LOOK = """
-SELECT c.relkind, a.attname, a.attgenerated <> '', a.atttypid IN (114, 3802), a.atttypid = 17
+SELECT c.relkind, a.attname, a.attgenerated <> '', base.typname, base.modifier, base.is_array
 FROM pg_catalog.pg_class c
 LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN LATERAL (
+    WITH RECURSIVE step(id, modifier, is_array) AS (
+        SELECT a.atttypid, a.atttypmod, false
+        UNION ALL
+        SELECT CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.typelem END,
+               CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE step.modifier END, step.is_array OR t.typtype <> 'd'
+        FROM step JOIN pg_catalog.pg_type t ON t.oid = step.id
+        WHERE t.typtype = 'd' OR t.typlen = -1 AND t.typelem <> 0 AND t.typcategory = 'A'
+    )
+    SELECT t.typname, step.modifier, step.is_array
+    FROM step JOIN pg_catalog.pg_type t ON t.oid = step.id
+    WHERE NOT (t.typtype = 'd' OR t.typlen = -1 AND t.typelem <> 0 AND t.typcategory = 'A')
+) AS base ON true
 WHERE c.oid = pg_catalog.to_regclass({name})
 ORDER BY a.attnum
 """
@@ -43,15 +59,11 @@ class Existing:
 
     Attributes:
         kind: ``"table"``, ``"view"``, ...
-        columns: names of those that can be written.
-        json_columns: names of those of type json or jsonb.
-        bytea_columns: names of those of type bytea.
+        columns: those that can be written, by name.
     """
 
     kind: str
-    columns: tuple[str, ...]
-    json_columns: frozenset[str]
-    bytea_columns: frozenset[str]
+    columns: Mapping[str, TargetColumn]
 
     def check_columns(self, schema: pa.Schema, where: str) -> None:
         """Refuse columns that the table has not, or has with a type that would take them for something else.
@@ -61,11 +73,11 @@ class Existing:
         """
         self._check_names(schema.names, where)
         for field in schema:
-            is_text = str(field.type).endswith(("string", "string_view"))
-            if is_text and field.name in self.bytea_columns:
+            kind, target = _item_type(field.type), self.columns[field.name]
+            if str(kind).endswith(("string", "string_view")) and target.type == "bytea":
                 message = f"column {field.name!r} is bytea, and the data has text, which may be bytes in any encoding"
                 raise SinkError(message, where=where, hint="load it as text, and decode() it there")
-            if is_bytes(field.type) and field.name not in self.bytea_columns:
+            if is_bytes(kind) and target.type != "bytea":
                 message = f"column {field.name!r} is not bytea, and the data has bytes"
                 raise SinkError(message, where=where, hint="make them text before")
 
@@ -112,13 +124,12 @@ class Target:
         kind = found[0][0] or ""
         if kind not in _KINDS:
             raise SinkError(f"it is {_OTHER_KINDS.get(kind, 'no table')}", where=self.where, hint="name a table")
-        writable = [row for row in found if row[1] is not None and row[2] == "f"]
-        return Existing(
-            kind=_KINDS[kind],
-            columns=tuple(name for _kind, name, *_ in writable),
-            json_columns=frozenset(name for _kind, name, _generated, is_json, _bytea in writable if is_json == "t"),
-            bytea_columns=frozenset(name for _kind, name, _generated, _json, is_bytea in writable if is_bytea == "t"),
-        )
+        columns = {
+            name: TargetColumn(type_name, int(modifier), is_array == "t")
+            for _kind, name, is_generated, type_name, modifier, is_array in found
+            if name is not None and is_generated == "f"
+        }
+        return Existing(kind=_KINDS[kind], columns=columns)
 
     def check_place(self, connection: Connection, *, to_create: bool) -> None:
         """Refuse a place where nothing can be written, or no table made.
@@ -154,6 +165,15 @@ class Target:
         successor = f"{quoted(schema_name)}.{name}" if schema_name else name
         replacing = f"DROP TABLE {self.path}; ALTER TABLE {successor} RENAME TO {quoted(table)}"
         return successor, _create(successor, schema, self.where), replacing
+
+
+def _item_type(kind: Any) -> Any:
+    """Return the type below extensions, dictionaries and lists; UUIDs stay what they are."""
+    if str(kind) == "extension<arrow.uuid>":
+        return kind
+    if (step := unwrapping(kind)) is not None:
+        return _item_type(step[1])
+    return _item_type(kind.value_type) if is_array(kind) else kind
 
 
 _CURRENT_SCHEMA = "pg_catalog.to_regnamespace(pg_catalog.quote_ident(pg_catalog.current_schema()))"

@@ -1,0 +1,109 @@
+"""What numbers lose in PostgreSQL's numeric, money and floats."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from penstock._extras import need
+from penstock.connectors.postgres._encode import Unloadable
+from penstock.connectors.postgres._fit_looking import Check, matches, texts_of
+
+__all__ = ["number_check"]
+
+_HEADER = 4  # what a modifier counts besides the number
+_SCALE_BITS = 11
+_MONEY_SCALE = 2
+# By type: as Arrow knows it, and how many significant digits survive in any case.
+_FLOATS = {"float4": ("float", 6), "float8": ("double", 15)}
+
+
+def number_check(kind: Any, type_name: str, modifier: int) -> Check | None:
+    """Return what looks at a column of Arrow's ``kind`` for what the server's type rounds; None for no doubt."""
+    if type_name in _FLOATS:
+        return _float_check(kind, type_name)
+    if type_name == "numeric" and modifier >= 0:
+        return _scale_check(kind, _scale(modifier))
+    return _scale_check(kind, _MONEY_SCALE) if type_name == "money" else None
+
+
+def _scale(modifier: int) -> int:
+    """Return the digits behind the point: a signed number in the lowest bits."""
+    sign = 1 << (_SCALE_BITS - 1)
+    return (((modifier - _HEADER) & ((1 << _SCALE_BITS) - 1)) ^ sign) - sign
+
+
+def _scale_check(kind: Any, scale: int) -> Check | None:
+    types = _pyarrow().types
+    if scale >= 0 and (types.is_integer(kind) or (types.is_decimal(kind) and kind.scale <= scale)):
+        return None
+    what = f"has more than the {scale} digits behind the point that the table keeps"
+    return lambda column: _refuse_digits(column, rf"\.\d{{{max(scale, 0)}}}\d*[1-9]|[eE]", scale, what)
+
+
+def _refuse_digits(column: Any, suspicious: str, scale: int, what: str) -> None:
+    texts = texts_of(column)
+    doubtful = texts if scale < 0 else texts.filter(matches(texts, suspicious))
+    for text in doubtful.drop_null().to_pylist():
+        number = _number(text)
+        if number is not None and number % Decimal(10) ** -scale:
+            raise Unloadable(f"{text} {what}; round it before")
+
+
+def _float_check(kind: Any, type_name: str) -> Check | None:
+    name, digits = _FLOATS[type_name]
+    float_kind = _pyarrow().type_for_alias(name)
+    if not _pyarrow().types.is_floating(kind):
+        return lambda column: _refuse_long_numbers(texts_of(column), float_kind, digits)
+    if kind.bit_width <= float_kind.bit_width:
+        return None
+    return lambda column: _refuse_finer_floats(column, float_kind)
+
+
+def _refuse_finer_floats(column: Any, float_kind: Any) -> None:
+    compute = _compute()
+    back = column.cast(float_kind).cast(column.type)
+    same = compute.or_(compute.equal(back, column), compute.is_nan(column))
+    different = column.filter(compute.invert(same))
+    if len(different):
+        raise Unloadable(f"{different[0]} is not the same any more as a {float_kind}, which is what the table has")
+
+
+def _refuse_long_numbers(texts: Any, float_kind: Any, digits: int) -> None:
+    """Refuse numbers with digits that a float of this size does not give back."""
+    doubtful = texts.filter(matches(texts, rf"\d[\d.]{{{digits},}}"))
+    for text in _without_same(doubtful, float_kind).to_pylist():
+        number = _number(text)
+        if number is not None and number not in _meant_by(text.strip(), float_kind):
+            raise Unloadable(f"{text} is not the same any more as a {float_kind}, which is what the table has")
+
+
+def _meant_by(text: str, float_kind: Any) -> tuple[Decimal, Decimal]:
+    """Return what the float of a text is exactly, and what it is written as."""
+    value = _pyarrow().array([text]).cast(float_kind)
+    return Decimal(value[0].as_py()), Decimal(value.cast(_pyarrow().string())[0].as_py())
+
+
+def _without_same(texts: Any, float_kind: Any) -> Any:
+    """Leave out what is written in the same way again: all but a few, in one step."""
+    try:
+        return texts.filter(_compute().not_equal(texts, texts.cast(float_kind).cast(texts.type)))
+    except _pyarrow().ArrowInvalid:  # one of them is no number; which, says the server
+        return texts
+
+
+def _number(text: str) -> Decimal | None:
+    """Return the finite number that a text is; None for what the server has to judge."""
+    try:
+        number = Decimal(text.strip())
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _pyarrow() -> Any:
+    return need("pyarrow", extra="arrow", why="hold tables")
+
+
+def _compute() -> Any:
+    return need("pyarrow.compute", extra="arrow", why="look at columns")
