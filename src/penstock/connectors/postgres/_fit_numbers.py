@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from penstock._extras import need
+from penstock.connectors._float_digits import finite_number, first_lost
 from penstock.connectors.postgres._encode import Unloadable
 from penstock.connectors.postgres._fit_looking import Check, matches, texts_of
 
@@ -14,8 +15,7 @@ __all__ = ["number_check"]
 _HEADER = 4  # what a modifier counts besides the number
 _SCALE_BITS = 11
 _MONEY_SCALE = 2
-# By type: as Arrow knows it, and how many significant digits survive in any case.
-_FLOATS = {"float4": ("float", 6), "float8": ("double", 15)}
+_FLOATS = {"float4": "float", "float8": "double"}  # as Arrow calls them
 
 
 def number_check(kind: Any, type_name: str, modifier: int) -> Check | None:
@@ -45,16 +45,16 @@ def _refuse_digits(column: Any, suspicious: str, scale: int, what: str) -> None:
     texts = texts_of(column)
     doubtful = texts if scale < 0 else texts.filter(matches(texts, suspicious))
     for text in doubtful.drop_null().to_pylist():
-        number = _number(text)
+        number = finite_number(text)
         if number is not None and number % Decimal(10) ** -scale:
             raise Unloadable(f"{text} {what}; round it before")
 
 
 def _float_check(kind: Any, type_name: str) -> Check | None:
-    name, digits = _FLOATS[type_name]
+    name = _FLOATS[type_name]
     float_kind = _pyarrow().type_for_alias(name)
     if not _pyarrow().types.is_floating(kind):
-        return lambda column: _refuse_long_numbers(texts_of(column), float_kind, digits)
+        return lambda column: _refuse_lost_digits(texts_of(column), name)
     if kind.bit_width <= float_kind.bit_width:
         return None
     return lambda column: _refuse_finer_floats(column, float_kind)
@@ -69,36 +69,9 @@ def _refuse_finer_floats(column: Any, float_kind: Any) -> None:
         raise Unloadable(f"{different[0]} is not the same any more as a {float_kind}, which is what the table has")
 
 
-def _refuse_long_numbers(texts: Any, float_kind: Any, digits: int) -> None:
-    """Refuse numbers with digits that a float of this size does not give back."""
-    doubtful = texts.filter(matches(texts, rf"\d[\d.]{{{digits},}}"))
-    for text in _without_same(doubtful, float_kind).to_pylist():
-        number = _number(text)
-        if number is not None and number not in _meant_by(text.strip(), float_kind):
-            raise Unloadable(f"{text} is not the same any more as a {float_kind}, which is what the table has")
-
-
-def _meant_by(text: str, float_kind: Any) -> tuple[Decimal, Decimal]:
-    """Return what the float of a text is exactly, and what it is written as."""
-    value = _pyarrow().array([text]).cast(float_kind)
-    return Decimal(value[0].as_py()), Decimal(value.cast(_pyarrow().string())[0].as_py())
-
-
-def _without_same(texts: Any, float_kind: Any) -> Any:
-    """Leave out what is written in the same way again: all but a few, in one step."""
-    try:
-        return texts.filter(_compute().not_equal(texts, texts.cast(float_kind).cast(texts.type)))
-    except _pyarrow().ArrowInvalid:  # one of them is no number; which, says the server
-        return texts
-
-
-def _number(text: str) -> Decimal | None:
-    """Return the finite number that a text is; None for what the server has to judge."""
-    try:
-        number = Decimal(text.strip())
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None
+def _refuse_lost_digits(texts: Any, name: str) -> None:
+    if (text := first_lost(texts, name)) is not None:
+        raise Unloadable(f"{text} is not the same any more as a {name}, which is what the table has")
 
 
 def _pyarrow() -> Any:
