@@ -6,7 +6,8 @@ created come from the data (:data:`~penstock.connectors.postgres._load_types.LOA
 - ``append``: columns are matched by name. The data may lack some, which then have their default.
 - ``overwrite``: when the data has the columns of the table, its rows are replaced, and everything else stays: types,
   keys, indexes, grants, views on it. They are deleted, not truncated, so that readers go on seeing the old rows until
-  all of the new are there; only writers wait. What was deleted takes room until the next VACUUM.
+  all of the new are there; only writers wait. What was deleted takes room until the next VACUUM. A foreign key that would
+  then delete rows of another table, or change them, is an error.
   When the columns differ, a new table takes its place; grants and indexes go with the old one, and when other objects
   depend on that it is an error and nothing happens.
 """
@@ -14,14 +15,14 @@ created come from the data (:data:`~penstock.connectors.postgres._load_types.LOA
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
 from penstock.connectors._requests import SinkRequest
 from penstock.connectors._sql import quoted
 from penstock.connectors.postgres._address import parsed_address
-from penstock.connectors.postgres._errors import DUPLICATE_TABLE, Seam
+from penstock.connectors.postgres._errors import Seam, is_there_already
 from penstock.connectors.postgres._fit import TargetColumn
 from penstock.connectors.postgres._libpq import Connection, LostConnection, ServerError, connected
 from penstock.connectors.postgres._load_types import column_type
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["PostgresSink"]
 
 _COMMIT_SECONDS = 10.0
+_JOININGS = 5
 # What the server's understanding of text depends on; and no notices, of which a trigger may have one for every row.
 _SETTINGS = (
     "BEGIN; SET LOCAL standard_conforming_strings TO on; SET LOCAL client_min_messages TO error; "
@@ -85,6 +87,8 @@ class PostgresSink:
             if existing is not None and self._if_exists == "skip":
                 return False
             self._refuse(existing)
+            if existing is not None and self._if_exists == "overwrite":
+                self._target.check_references(connection)
             self._target.check_place(connection, to_create=existing is None)
         return True
 
@@ -110,9 +114,7 @@ class PostgresSink:
         if not schema.names:
             raise SinkError("the data has no columns", where=self.display_name)
         with self._connected() as connection:
-            with self._seam.translating():
-                way = self._way(self._target.look(connection), schema)
-            self._run(connection, way.before)
+            way = self._begun(connection, schema)
             loadable = LoadableBatches(batches, targets=way.targets, where=self.display_name)
             rows = sum(self._copy(connection, way.path, portion) for portion in loadable.portions())
             self._run(connection, way.after)
@@ -135,6 +137,24 @@ class PostgresSink:
         return AlreadyExists(
             "the table is there already", where=self.display_name, hint="choose overwrite, append or skip for if_exists"
         )
+
+    def _begun(self, connection: Connection, schema: pa.Schema) -> _Way:
+        """Do what comes before the rows; anew where somebody else made the table just then, and this can still join in."""
+        for _ in range(_JOININGS if self._if_exists in {"append", "overwrite"} else 0):
+            with suppress(AlreadyExists):
+                return self._begun_once(connection, schema)
+            with self._seam.translating():
+                connection.execute(f"ROLLBACK; {_SETTINGS}")
+        return self._begun_once(connection, schema)
+
+    def _begun_once(self, connection: Connection, schema: pa.Schema) -> _Way:
+        with self._seam.translating():
+            existing = self._target.look(connection)
+            if existing is not None and self._if_exists == "overwrite":
+                self._target.check_references(connection)
+            way = self._way(existing, schema)
+        self._run(connection, way.before)
+        return way
 
     def _way(self, existing: Existing | None, schema: pa.Schema) -> _Way:
         self._refuse(existing)
@@ -171,7 +191,7 @@ class PostgresSink:
             with self._seam.lost_translated():
                 connection.execute(statements)
         except ServerError as exc:
-            if exc.sqlstate == DUPLICATE_TABLE:
+            if is_there_already(exc):
                 raise self._already_exists() from exc
             raise self._seam.refused(exc) from exc
 

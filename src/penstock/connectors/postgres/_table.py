@@ -46,6 +46,14 @@ LEFT JOIN LATERAL (
 WHERE c.oid = pg_catalog.to_regclass({name})
 ORDER BY a.attnum
 """
+_REFERENCES = """
+SELECT conrelid::pg_catalog.regclass, conname,
+       CASE confdeltype WHEN 'c' THEN 'delete its rows' ELSE 'change its rows' END
+FROM pg_catalog.pg_constraint
+WHERE contype = 'f' AND confrelid = pg_catalog.to_regclass({name}) AND conrelid <> confrelid AND conparentid = 0
+  AND confdeltype IN ('c', 'n', 'd')
+LIMIT 1
+"""
 _PLACE = """
 SELECT schema, schema IS NOT NULL AND pg_catalog.has_schema_privilege(schema, 'CREATE'),
        pg_catalog.current_setting('transaction_read_only') = 'on'
@@ -105,7 +113,7 @@ class Target:
         parts = self.table.split(".")
         if not all(parts) or len(parts) > _LONGEST_PATH:
             raise ConfigurationError(f"{self.where}: {self.table!r} is no name of a table: write table or schema.table")
-        _refuse_long_names(parts, self.where)
+        _refuse_impossible_names(parts, self.where)
 
     @property
     def path(self) -> str:
@@ -130,6 +138,16 @@ class Target:
             if name is not None and is_generated == "f"
         }
         return Existing(kind=_KINDS[kind], columns=columns)
+
+    def check_references(self, connection: Connection) -> None:
+        """Refuse to empty a table where that would not only empty this one.
+
+        Raises:
+            SinkError: a foreign key of another table would delete that one's rows (ON DELETE CASCADE), or change them.
+        """
+        for other, name, what in rows(connection, _REFERENCES.format(name=literal(self.path))):
+            message = f"overwriting it would {what} of {other} too, by its foreign key {name!r}"
+            raise SinkError(message, where=self.where, hint="append to it, or load another table and merge that")
 
     def check_place(self, connection: Connection, *, to_create: bool) -> None:
         """Refuse a place where nothing can be written, or no table made.
@@ -180,14 +198,24 @@ _CURRENT_SCHEMA = "pg_catalog.to_regnamespace(pg_catalog.quote_ident(pg_catalog.
 
 
 def _create(path: str, schema: pa.Schema, where: str) -> str:
-    _refuse_long_names(schema.names, where)
+    _refuse_impossible_names(schema.names, where)
     columns = ", ".join(f"{quoted(field.name)} {column_type(field.name, field.type)}" for field in schema)
     return f"CREATE TABLE {path} ({columns})"
 
 
-def _refuse_long_names(names: Sequence[str], where: str) -> None:
+def _refuse_impossible_names(names: Sequence[str], where: str) -> None:
     for name in names:
+        if not name or "\0" in name or not _is_unicode(name):
+            raise ConfigurationError(f"{where}: {name!r} is no name in PostgreSQL")
         if len(name.encode()) > _LONGEST_NAME_BYTES:
             raise ConfigurationError(
                 f"{where}: the name {name!r} is longer than the {_LONGEST_NAME_BYTES} bytes that PostgreSQL keeps of one"
             )
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
