@@ -51,3 +51,20 @@ def test_a_file_with_letters_is_copied_in_a_locale_that_has_none(penstock: Penst
     (penstock.folder / name).write_bytes(ROWS)
     assert penstock("cp", name, os.fsdecode("maß.ndjson".encode()), **ASCII).code == 0
     assert json.loads((penstock.folder / "maß.ndjson").read_text("utf-8")) == {"größe": "1", "b": "x"}
+
+
+def test_arguments_are_utf8_in_every_locale(penstock: Penstock) -> None:
+    """Of tables, columns and queries; the letters arrive as they were typed."""
+    (penstock.folder / "in.csv").write_bytes(ROWS)
+    table, column, query = (os.fsdecode(text.encode()) for text in ("maße", "größe", 'select größe as "ß" from maße'))
+    assert penstock("cp", "in.csv", "sqlite:///t.db", "--to-table", table, "--columns", column, **ASCII).code == 0
+    assert penstock("cp", "sqlite:///t.db", "-", "-t", table, **ASCII).stdout == 'größe\n"1"\n'.encode()
+    assert penstock("cp", "sqlite:///t.db", "-", "-q", query, **ASCII).stdout == 'ß\n"1"\n'.encode()
+
+
+@pytest.mark.parametrize("flag", ["--table", "--query", "--where"])
+def test_arguments_that_are_no_text_are_refused(penstock: Penstock, flag: str) -> None:
+    """In one line, before anything is opened."""
+    table = [] if flag != "--where" else ["-t", "t"]
+    result = penstock("cp", "sqlite:///absent.db", "-", *table, flag, os.fsdecode(b"x\xff"))
+    assert (result.code, result.line) == (2, "penstock: 'x\\udcff' is no text: arguments are read as UTF-8")

@@ -89,6 +89,15 @@ def test_a_table_that_somebody_makes_at_the_same_moment(
     assert [row[0] for row in postgres.execute("SELECT id FROM t")] == expected
 
 
+@pytest.mark.parametrize("if_exists", ["append", "fail"])
+def test_a_type_of_that_name_is_in_the_way(postgres: PostgresDatabase, if_exists: str) -> None:
+    """Waiting for it to become a table has an end; the server's words say what is there."""
+    postgres.execute("CREATE TYPE t AS ENUM ('a')")
+    with pytest.raises(AlreadyExists, match='type "t" already exists'):
+        load(postgres, ROWS, if_exists=if_exists)
+    postgres.execute("DROP TYPE t")
+
+
 @pytest.mark.parametrize("name", ["a\0b", "\ud800"])
 def test_names_that_can_not_be_are_refused(postgres: PostgresDatabase, name: str) -> None:
     """Of columns and of tables, in one line."""

@@ -9,9 +9,10 @@ from typing import final
 from penstock.connectors.postgres._libpq import LostConnection, ServerError
 from penstock.errors import SinkError, SourceError
 
-__all__ = ["NO_SNAPSHOT", "UNDEFINED_TABLE", "Seam", "is_there_already"]
+__all__ = ["DUPLICATE_TYPE", "NO_SNAPSHOT", "UNDEFINED_TABLE", "Seam", "is_there_already"]
 
 UNDEFINED_TABLE = "42P01"
+DUPLICATE_TYPE = "42710"
 _DUPLICATE_TABLE = "42P07"
 _UNIQUE_VIOLATION = "23505"
 # Of the server's own tables: who makes a table while another transaction, which then commits, has made it, breaks these.

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, final
 from penstock.connectors._requests import SinkRequest
 from penstock.connectors._sql import quoted
 from penstock.connectors.postgres._address import parsed_address
-from penstock.connectors.postgres._errors import Seam, is_there_already
+from penstock.connectors.postgres._errors import DUPLICATE_TYPE, Seam, is_there_already
 from penstock.connectors.postgres._fit import TargetColumn
 from penstock.connectors.postgres._libpq import Connection, LostConnection, ServerError, connected
 from penstock.connectors.postgres._load_types import column_type
@@ -193,6 +193,8 @@ class PostgresSink:
         except ServerError as exc:
             if is_there_already(exc):
                 raise self._already_exists() from exc
+            if exc.sqlstate == DUPLICATE_TYPE:  # each table has one of its name; or it is one that has no table
+                raise AlreadyExists(str(exc), where=self.display_name) from exc
             raise self._seam.refused(exc) from exc
 
     def _copy(self, connection: Connection, path: str, portion: BatchStream) -> int:
