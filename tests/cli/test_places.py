@@ -68,3 +68,15 @@ def test_arguments_that_are_no_text_are_refused(penstock: Penstock, flag: str) -
     table = [] if flag != "--where" else ["-t", "t"]
     result = penstock("cp", "sqlite:///absent.db", "-", *table, flag, os.fsdecode(b"x\xff"))
     assert (result.code, result.line) == (2, "penstock: 'x\\udcff' is no text: arguments are read as UTF-8")
+
+
+@pytest.mark.parametrize(
+    "address", ["sqlite:///x{}.db", "duckdb:///x{}.db", "postgresql://me:hush@h/{}", "mysql://h/{}"]
+)
+def test_addresses_that_are_no_text_are_refused(penstock: Penstock, address: str) -> None:
+    """In one line, which does not repeat them, on either side."""
+    broken = os.fsdecode(address.format("?").encode().replace(b"?", b"\xff"))
+    for side, arguments in (("SRC", [broken, "-", "-t", "t"]), ("DST", ["in.csv", broken, "--to-table", "t"])):
+        result = penstock("cp", *arguments)
+        said = f"penstock: {side} is no text: it has bytes that this locale knows no letters for"
+        assert (result.code, result.line) == (2, said)

@@ -26,6 +26,9 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
     query = arguments.query if arguments.file is None else _read_query(Path(arguments.file))
     given = {**vars(arguments), "query": query}
     options = api.CopyOptions(**{option.name: _decoded(given[option.name]) for option in fields(api.CopyOptions)})
+    for side, address in (("SRC", arguments.source), ("DST", arguments.destination)):
+        if "://" in address and not address.lower().startswith("file:") and any(map(_is_half, address)):
+            raise ConfigurationError(f"{side} is no text: it has bytes that this locale knows no letters for")
     return api.plan(arguments.source, arguments.destination, options)
 
 
