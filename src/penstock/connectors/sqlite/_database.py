@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, final
 from urllib.parse import quote
 
+from penstock.connectors._database_files import refuse_special
 from penstock.connectors._interrupting import interrupting
 from penstock.connectors._sql import bare, quoted_path
 from penstock.connectors.sqlite._errors import LONGEST_VALUE_BYTES, patiently, translated
@@ -37,6 +38,7 @@ class Database:
             names = [entry.name for entry in path.parent.glob("*")]
             hint = did_you_mean(path.name, names, otherwise="is the path right? It is relative after three slashes")
             raise SourceError("no such file", where=where, hint=hint)
+        refuse_special(path, where, SourceError)
         address = f"file:{quote(str(path))}?mode=ro"
         try:
             # No cache of statements: SQLite keeps a closed file open for as long as a statement of it lives.
