@@ -56,6 +56,31 @@ def test_a_table_that_refers_to_itself_is_overwritten(postgres: PostgresDatabase
     assert postgres.execute("SELECT id, above FROM t ORDER BY id") == [(1, None), (2, 1)]
 
 
+@pytest.mark.parametrize(
+    "keeping",
+    [
+        "CREATE RULE keep AS ON DELETE TO t WHERE old.id = 7 DO INSTEAD NOTHING",
+        "CREATE TRIGGER keep BEFORE DELETE ON t FOR EACH ROW WHEN (old.id = 7) EXECUTE FUNCTION keep()",
+        "CREATE TRIGGER keep BEFORE DELETE ON part FOR EACH ROW WHEN (old.id = 7) EXECUTE FUNCTION keep()",
+    ],
+)
+def test_a_table_that_keeps_its_rows_is_not_overwritten(postgres: PostgresDatabase, keeping: str) -> None:
+    """Old rows beside the new ones would be neither the one table nor the other."""
+    postgres.execute(
+        "CREATE OR REPLACE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$"
+    )
+    postgres.execute("CREATE TABLE t (id int)" + (" PARTITION BY RANGE (id)" if "part" in keeping else ""))
+    if "part" in keeping:
+        postgres.execute("CREATE TABLE part PARTITION OF t DEFAULT")
+    postgres.execute("INSERT INTO t VALUES (7), (8)")
+    postgres.execute(keeping)
+    with pytest.raises(SinkError, match="can not be emptied: a trigger or rule keeps its rows"):
+        load(postgres, ROWS, if_exists="overwrite")
+    assert postgres.execute("SELECT id FROM t ORDER BY id") == [(7,), (8,)]
+    postgres.execute("DELETE FROM t WHERE id <> 7")
+    load(postgres, ROWS, if_exists="append")
+
+
 def test_references_that_only_forbid_may_be_there(postgres: PostgresDatabase) -> None:
     """The server says so itself when they are broken; and appending breaks none."""
     postgres.execute("CREATE TABLE t (id int PRIMARY KEY)")

@@ -7,7 +7,7 @@ created come from the data (:data:`~penstock.connectors.postgres._load_types.LOA
 - ``overwrite``: when the data has the columns of the table, its rows are replaced, and everything else stays: types,
   keys, indexes, grants, views on it. They are deleted, not truncated, so that readers go on seeing the old rows until
   all of the new are there; only writers wait. What was deleted takes room until the next VACUUM. A foreign key that would
-  then delete rows of another table, or change them, is an error.
+  then delete rows of another table, or change them, is an error; so is a trigger or rule that keeps rows.
   When the columns differ, a new table takes its place; grants and indexes go with the old one, and when other objects
   depend on that it is an error and nothing happens.
 """
@@ -59,6 +59,7 @@ class _Way:
     before: str = ""
     after: str = ""
     targets: Mapping[str, TargetColumn] = field(default_factory=dict)
+    empties: bool = False
 
 
 @final
@@ -154,6 +155,9 @@ class PostgresSink:
                 self._target.check_references(connection)
             way = self._way(existing, schema)
         self._run(connection, way.before)
+        if way.empties:
+            with self._seam.translating():
+                self._target.check_emptied(connection)
         return way
 
     def _way(self, existing: Existing | None, schema: pa.Schema) -> _Way:
@@ -169,7 +173,7 @@ class PostgresSink:
         if set(existing.columns) == set(schema.names):
             existing.check_columns(schema, self.display_name)
             emptying = f"LOCK TABLE {path} IN EXCLUSIVE MODE; DELETE FROM {path}"  # noqa: S608 - quoted; readers may go on
-            return _Way(path, emptying, targets=existing.columns)
+            return _Way(path, emptying, targets=existing.columns, empties=True)
         successor, creating, replacing = self._target.create_successor(schema)
         return _Way(successor, creating, replacing)
 

@@ -54,6 +54,10 @@ WHERE contype = 'f' AND confrelid = pg_catalog.to_regclass({name}) AND conrelid 
   AND confdeltype IN ('c', 'n', 'd')
 LIMIT 1
 """
+_MAY_KEEP_ROWS = """
+SELECT 1 FROM pg_catalog.pg_class
+WHERE oid = pg_catalog.to_regclass({name}) AND (relhastriggers OR relhasrules OR relkind = 'p')
+"""
 _PLACE = """
 SELECT schema, schema IS NOT NULL AND pg_catalog.has_schema_privilege(schema, 'CREATE'),
        pg_catalog.current_setting('transaction_read_only') = 'on'
@@ -148,6 +152,18 @@ class Target:
         for other, name, what in rows(connection, _REFERENCES.format(name=literal(self.path))):
             message = f"overwriting it would {what} of {other} too, by its foreign key {name!r}"
             raise SinkError(message, where=self.where, hint="append to it, or load another table and merge that")
+
+    def check_emptied(self, connection: Connection) -> None:
+        """Refuse to go on with a table that was emptied, and is not empty.
+
+        Raises:
+            SinkError: a trigger or rule has kept rows.
+        """
+        if not rows(connection, _MAY_KEEP_ROWS.format(name=literal(self.path))):
+            return  # looking into it is as much work as emptying it was
+        if rows(connection, f"SELECT 1 FROM {self.path} LIMIT 1"):  # noqa: S608 - quoted
+            hint = "append to it, or empty it in its own way and append then"
+            raise SinkError("it can not be emptied: a trigger or rule keeps its rows", where=self.where, hint=hint)
 
     def check_place(self, connection: Connection, *, to_create: bool) -> None:
         """Refuse a place where nothing can be written, or no table made.
