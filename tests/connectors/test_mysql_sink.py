@@ -447,6 +447,16 @@ def test_what_no_type_of_mysql_holds_is_an_error(mariadb: MariaDbDatabase, value
     assert mariadb.tables() == []
 
 
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+def test_names_that_can_not_be_are_refused(mariadb: MariaDbDatabase, name: str) -> None:
+    """Of tables and of columns, in one line."""
+    with pytest.raises(SinkError, match="is no name in MySQL"):
+        table_sink(mariadb, name).check()
+    if name != "\ud800":  # of which Arrow makes no name
+        with pytest.raises(SinkError, match="is no name in MySQL"):
+            table_sink(mariadb).load(Loaded(pa.table({name: [1]})))
+
+
 def test_a_schema_that_no_table_can_have_is_refused(mariadb: MariaDbDatabase) -> None:
     """No columns, one name twice in whatever case, a type there is nothing like."""
     for schema, said in (
