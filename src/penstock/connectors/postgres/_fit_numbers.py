@@ -46,8 +46,15 @@ def _refuse_digits(column: Any, suspicious: str, scale: int, what: str) -> None:
     doubtful = texts if scale < 0 else texts.filter(matches(texts, suspicious))
     for text in doubtful.drop_null().to_pylist():
         number = finite_number(text)
-        if number is not None and number % Decimal(10) ** -scale:
+        if number and _last_place(number) < -scale:
             raise Unloadable(f"{text} {what}; round it before")
+
+
+def _last_place(number: Decimal) -> int:
+    """Return the exponent of the last digit that is not zero; there is one. Arithmetic would round to the context's digits."""
+    _sign, digits, exponent = number.as_tuple()
+    text = "".join(map(str, digits)).rstrip("0")
+    return int(exponent) + len(digits) - len(text)
 
 
 def _float_check(kind: Any, type_name: str) -> Check | None:
