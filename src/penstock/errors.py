@@ -160,7 +160,7 @@ class LeakError(PenstockError, AssertionError):
 
 
 class VerificationError(PenstockError):
-    """What arrived is not what was sent (exit code 6)."""
+    """What arrived is not what was sent (exit code 6). For connectors that compare the two; none of Penstock's does."""
 
 
 class Cancelled(BaseException):

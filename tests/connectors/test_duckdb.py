@@ -294,7 +294,7 @@ def test_what_is_no_database_is_said_clearly(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("hello, I am no database at all\n" * 100)
     with pytest.raises(SourceError, match="it is not a DuckDB database"):
         read_table(source_of(f"duckdb:///{tmp_path}/text.db", table="t"))
-    with pytest.raises(SourceError, match="Is a directory"):
+    with pytest.raises(SourceError, match="it is a folder, and not a file"):
         read_table(source_of(f"duckdb:///{tmp_path}", table="t"))
 
 

@@ -197,6 +197,8 @@ def test_a_value_that_does_not_fit_is_an_error(first: Any, later: Any, said: str
         ([{"a": 1}, (2,)], "row 2 is of type tuple; it should be a dict"),
         ([{"a": 1}, None], "row 2 is of type NoneType; it should be a dict"),
         ([{1: 2}], "a row has the field 1; names of columns must be text"),
+        ([{"a": 1, None: ["b"]}], r"a row has the field None; names of columns must be text \(csv.DictReader has"),
+        ([{"a\ud800": 1}], r"a row has the field 'a\\ud800'; names of columns must be text"),
         ([5], "row 1 is of type int"),
     ],
 )

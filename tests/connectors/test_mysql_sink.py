@@ -346,6 +346,29 @@ def test_columns_of_other_types_are_filled_as_they_are_meant(
     ]
 
 
+@pytest.mark.parametrize("way", ["load data", "insert"])
+def test_what_only_looks_doubtful_is_loaded(mariadb: MariaDbDatabase, inserts: Callable[[], None], way: str) -> None:
+    """Numbers that are the values of an ENUM, the year 0, decimals that a double is written as, all of a BINARY."""
+    if way == "insert":
+        inserts()
+    make(mariadb, "CREATE TABLE t (e enum('2','it''s 1'), y year, d double, s double(9,2), b binary(2), f float)")
+    rows = pa.table(
+        {
+            "e": pa.array(["2", None]).dictionary_encode(),
+            "y": [0, 2024],
+            "d": ["0.30000000000000004", " 1.5"],
+            "s": [1.25, 100000.0],
+            "b": [b"ab", None],
+            "f": ["0.1", None],
+        }
+    )
+    table_sink(mariadb, if_exists="append").load(Loaded(rows))
+    assert mariadb.execute("SELECT e, y, d, s, b, f FROM t ORDER BY y") == [
+        ("2", 0, 0.30000000000000004, 1.25, b"ab", 0.1),
+        (None, 2024, 1.5, 100000.0, None, None),
+    ]
+
+
 # --- what does not fit ---
 
 UNFIT: list[tuple[str, pa.Array, str]] = [
@@ -366,6 +389,18 @@ UNFIT: list[tuple[str, pa.Array, str]] = [
     ("int NOT NULL", pa.array([1, None]), "'v'"),
     ("int PRIMARY KEY", pa.array([1, 1]), "Duplicate entry '1' for key 'PRIMARY'"),
     ("enum('a')", pa.array(["b"]), "for column 'v' at row 1"),
+    ("int", pa.array(["1.5"]).dictionary_encode(), "column 'v': Failed to parse string: '1.5'"),
+    ("int", pa.array([1.0, 1.5]).dictionary_encode(), "column 'v': Float value 1.500000 was truncated"),
+    ("float", pa.array([0.1]).dictionary_encode(), "0.1 is not the same any more as a float"),
+    ("time", pa.array([dt.time(1, 2, 3, 4)]).dictionary_encode(), "is finer than the table's time(0)"),
+    ("double", pa.array(["9007199254740993"]), "9007199254740993 is not the same any more as a double"),
+    ("double(10,2)", pa.array([1.25, 1.239]), "column 'v': 1.239 is rounded to 2 digits"),
+    ("year", pa.array([2024, 5]), "column 'v': 5 would become a year of this century or the last"),
+    ("year", pa.array(["99"]), "column 'v': 99 would become a year of this century or the last"),
+    ("enum('a','b')", pa.array([1]), "column 'v': 1 is none of the values of the table's enum"),
+    ("enum('a','b')", pa.array(["a", "2"]), "column 'v': 2 is none of the values of the table's enum"),
+    ("set('a','b')", pa.array(["3"]), "column 'v': 3 is none of the values of the table's set"),
+    ("binary(3)", pa.array([b"abc", b"ab"]), "column 'v': 2 bytes would be filled up to 3 with zeros"),
     ("json", pa.array(["{"]), ""),  # which of two messages it is depends on the way
 ]
 
@@ -410,6 +445,16 @@ def test_what_no_type_of_mysql_holds_is_an_error(mariadb: MariaDbDatabase, value
         table_sink(mariadb).load(Loaded(pa.table({"v": values})))
     assert said in str(caught.value)
     assert mariadb.tables() == []
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+def test_names_that_can_not_be_are_refused(mariadb: MariaDbDatabase, name: str) -> None:
+    """Of tables and of columns, in one line."""
+    with pytest.raises(SinkError, match="is no name in MySQL"):
+        table_sink(mariadb, name).check()
+    if name != "\ud800":  # of which Arrow makes no name
+        with pytest.raises(SinkError, match="is no name in MySQL"):
+            table_sink(mariadb).load(Loaded(pa.table({name: [1]})))
 
 
 def test_a_schema_that_no_table_can_have_is_refused(mariadb: MariaDbDatabase) -> None:

@@ -220,7 +220,7 @@ def test_what_is_no_database_is_said_clearly(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("hello, I am no database at all\n" * 100)
     with pytest.raises(SourceError, match=r"file is not a database \(is it an SQLite file"):
         read_table(source_of(f"sqlite:///{tmp_path}/text.db", table="t"))
-    with pytest.raises(SourceError, match="is it a file"):
+    with pytest.raises(SourceError, match="it is a folder, and not a file"):
         read_table(source_of(f"sqlite:///{tmp_path}", table="t"))
 
 

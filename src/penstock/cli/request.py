@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from penstock import api
 from penstock.cli.redaction import Redactor
@@ -22,8 +25,32 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
     """
     query = arguments.query if arguments.file is None else _read_query(Path(arguments.file))
     given = {**vars(arguments), "query": query}
-    options = api.CopyOptions(**{option.name: given[option.name] for option in fields(api.CopyOptions)})
+    options = api.CopyOptions(**{option.name: _decoded(given[option.name]) for option in fields(api.CopyOptions)})
+    for side, address in (("SRC", arguments.source), ("DST", arguments.destination)):
+        if "://" in address and not address.lower().startswith("file:") and any(map(_is_half, address)):
+            raise ConfigurationError(f"{side} is no text: it has bytes that this locale knows no letters for")
     return api.plan(arguments.source, arguments.destination, options)
+
+
+def _decoded(value: Any) -> Any:
+    """Return text as it was typed. Python holds bytes that the locale knows no letters for as halves of surrogate pairs.
+
+    In names of files they are to stay so; but a name of a table, or a query, is text.
+    """
+    if isinstance(value, Mapping):
+        return {_decoded(name): _decoded(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_decoded(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        return os.fsencode(value).decode() if any(map(_is_half, value)) else value
+    except UnicodeError as error:
+        raise ConfigurationError(f"{value!r} is no text: arguments are read as UTF-8") from error
+
+
+def _is_half(letter: str) -> bool:
+    return "\ud800" <= letter <= "\udfff"
 
 
 def redactor_of(arguments: argparse.Namespace) -> Redactor:

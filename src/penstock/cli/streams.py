@@ -69,9 +69,14 @@ def say(text: str) -> None:
     if sys.stdout is None:
         raise UnwritableOutput("it is closed")
     try:
-        sys.stdout.write(text)
+        sys.stdout.write(_writable(text, sys.stdout.encoding))
     except BrokenPipeError:
         raise
     except OSError as exc:  # a text longer than the buffer
         raise UnwritableOutput(exc.strerror or str(exc)) from exc
     flush_output()
+
+
+def _writable(text: str, encoding: str) -> str:
+    """Return ``text`` with escapes for what ``encoding`` has not: names of files and columns may have anything."""
+    return text.encode(encoding, "backslashreplace").decode(encoding)

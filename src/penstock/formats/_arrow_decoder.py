@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import BudgetExceeded, SourceError
+from penstock.flow.decimals import unwritable_decimal
 from penstock.flow.sizes import joined
 from penstock.flow.units import format_bytes
 from penstock.flow.views import without_views, without_views_in
@@ -46,6 +47,8 @@ class ArrowDecoder:
         self._batch_bytes = batch_bytes
         with self._reading():
             self._reader: Any = pyarrow().ipc.open_stream(pyarrow().PythonFile(self._bytes, "r"))
+        if (problem := unwritable_decimal(self._reader.schema)) is not None:
+            raise SourceError(problem, hint="cast it to a larger decimal, or to text, where it is written")
         self.schema: pa.Schema = without_views(self._reader.schema)
         check_schema(self.schema, schema)
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, final
 from penstock._extras import need
 from penstock.connectors._absent import no_column
 from penstock.connectors._batches import Batches
+from penstock.connectors._database_files import refuse_special
 from penstock.connectors._requests import SinkRequest, SourceRequest
 from penstock.connectors._sql import all_columns, select_statement
 from penstock.connectors.duckdb._cache import BlockCache
@@ -154,6 +155,8 @@ class DuckdbSource:
             otherwise = "is the path right? It is relative after three slashes"
             hint = did_you_mean(self._path.name, names, otherwise=otherwise)
             raise SourceError("no such file", where=self.display_name, hint=hint)
+        if self._path is not None:
+            refuse_special(self._path, self.display_name, SourceError)
 
     def _bound(self, connection: Any) -> Any:
         """Return the statement as a relation, which knows its columns and has not run.

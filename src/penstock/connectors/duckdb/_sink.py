@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from penstock._extras import need
+from penstock.connectors._database_files import refuse_special
 from penstock.connectors._new_database import check_folder, new_database
 from penstock.connectors._requests import DEFAULT_BATCH_BYTES, SinkRequest
 from penstock.connectors._sql import quoted, quoted_path
@@ -61,6 +62,7 @@ class DuckdbSink:
         if not self._path.exists():
             check_folder(self._path, self.display_name)
             return True
+        refuse_special(self._path, self.display_name, SinkError)
         if not os.access(self._path, os.W_OK):
             hint = "the user running this may not write it"
             raise SinkError("permission denied", where=self.display_name, hint=hint)

@@ -2,15 +2,18 @@
 
 A file is published whole: the bytes go to a temporary file in the same folder, are forced to the disk, and only then
 get the name. A reader of that name sees the old content or all of the new, at any moment, also after a power cut.
-Devices and FIFOs (``/dev/null``) can not be replaced and are written straight.
+Devices and FIFOs (``/dev/null``) can not be replaced and are written straight, and so is what is open already
+(``/dev/stdout``, ``/dev/fd/3``): the file behind it belongs to whoever opened it.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -35,6 +38,8 @@ __all__ = ["FileSink", "sink", "source"]
 _LONGEST_NAME_BYTES = 255
 _FIFO_RETRY_SECONDS = 0.02
 _TEMPORARY_SUFFIX = ".penstock-part"
+_OPEN_ALREADY = re.compile(r"/dev/(?P<name>stdout|stderr)|/(?:dev|proc/self)/fd/(?P<number>\d+)")
+_STANDARD = {"stdout": 1, "stderr": 2}
 
 
 def source(request: SourceRequest) -> StoredSource | MultiStoredSource:
@@ -84,6 +89,7 @@ class FileSink:
         self.display_name = path
         self._path = Path(path)
         self._if_exists = if_exists
+        self._open_already = _open_descriptor(path)
 
     def check(self) -> bool:
         """Look at the file and its folder; creates nothing.
@@ -98,12 +104,15 @@ class FileSink:
             is_folder_there = folder.is_dir()
         if mode is not None and stat.S_ISDIR(mode):
             raise SinkError("it is a folder, not a file", where=self.display_name, hint="add a file name")
-        if mode is not None and is_special(mode):
+        if mode is not None and stat.S_ISSOCK(mode) and self._open_already is None:
+            raise SinkError("it is a socket, not a file", where=self.display_name, hint="sockets can not be opened")
+        if self._is_straight(mode):
             return True
+        if self.display_name.endswith("/"):
+            raise SinkError("that is the name of a folder", where=self.display_name, hint="add a file name")
         if not is_folder_there:
-            raise SinkError(
-                f"there is no folder {str(self._path.parent)!r}", where=self.display_name, hint="create it first"
-            )
+            absent = folder if self._path.is_symlink() else self._path.parent
+            raise SinkError(f"there is no folder {str(absent)!r}", where=self.display_name, hint="create it first")
         if not os.access(folder, os.W_OK | os.X_OK):
             raise self._permission_denied()
         if mode is None or self._if_exists == "overwrite":
@@ -123,7 +132,7 @@ class FileSink:
         """
         with self._as_sink_error():
             mode = self._mode()
-        written = self._store_straight(stream) if mode is not None and is_special(mode) else self._store_whole(stream)
+        written = self._store_straight(stream) if self._is_straight(mode) else self._store_whole(stream)
         return Receipt(location=self.display_name, bytes_stored=written)
 
     def remove(self) -> None:
@@ -195,7 +204,7 @@ class FileSink:
             os.fchmod(descriptor, stat.S_IMODE(mode))
 
     def _store_straight(self, stream: ByteReader) -> int:
-        """Write to a device or FIFO; what it has swallowed can not be taken back."""
+        """Write to a device, a FIFO or what is open; what it has swallowed can not be taken back."""
         descriptor = self._open_straight()
         try:
             written = 0
@@ -210,19 +219,34 @@ class FileSink:
 
     def _open_straight(self) -> int:
         """Open for writing; block, open to cancels, until a FIFO has a reader. There is no event to wait for."""
+        if self._open_already is not None:
+            with self._as_sink_error():
+                return os.dup(
+                    self._open_already
+                )  # opened anew, it would begin at its beginning; a socket would not at all
         while True:
             try:
                 with self._as_sink_error():
                     return os.open(self._path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             except SinkError as exc:
-                if not _nobody_reads(exc):
+                if not self._waits_for_a_reader(exc):
                     raise
             sleep(_FIFO_RETRY_SECONDS)
+
+    def _waits_for_a_reader(self, error: SinkError) -> bool:
+        """Whether it was no error: sockets, and devices that are not there, give the same one, and for ever."""
+        is_nobody_there = isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENXIO
+        return is_nobody_there and stat.S_ISFIFO(self._mode() or 0)
+
+    def _is_straight(self, mode: int | None) -> bool:
+        return self._open_already is not None or (mode is not None and is_special(mode))
 
     def _target(self) -> Path:
         return Path(os.path.realpath(self._path))
 
     def _mode(self) -> int | None:
+        if self._open_already is not None:
+            return os.fstat(self._open_already).st_mode
         try:
             return self._path.stat().st_mode
         except FileNotFoundError:
@@ -235,7 +259,7 @@ class FileSink:
         except PermissionError as exc:
             raise self._permission_denied() from exc
         except OSError as exc:
-            hint = _HINTS.get(exc.errno or 0, "")
+            hint = _HINTS.get(exc.errno or 0, "") if self._open_already is None else ""
             raise SinkError(exc.strerror or str(exc), where=self.display_name, hint=hint) from exc
 
     def _permission_denied(self) -> SinkError:
@@ -258,14 +282,16 @@ _HINTS = {
 }
 
 
-def _nobody_reads(error: SinkError) -> bool:
-    return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENXIO
+def _open_descriptor(path: str) -> int | None:
+    """Return the number of the open descriptor that ``path`` is a name of; None for other files."""
+    found = _OPEN_ALREADY.fullmatch(path)
+    return None if found is None else _STANDARD.get(found["name"]) or int(found["number"])
 
 
 def _temporary_name(target: Path) -> Path:
     suffix = f".{secrets.token_hex(6)}{_TEMPORARY_SUFFIX}"
     room = _LONGEST_NAME_BYTES - len(suffix) - 1
-    start = os.fsencode(target.name)[:room].decode(errors="ignore")
+    start = os.fsencode(target.name)[:room].decode(sys.getfilesystemencoding(), errors="ignore")
     return target.with_name(f".{start}{suffix}")
 
 

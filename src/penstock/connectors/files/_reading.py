@@ -141,11 +141,16 @@ def _as_source_error(path: str, shown: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as exc:
-        raise SourceError("no such file", where=shown, hint=_similar_names(Path(path))) from exc
+        hint = _leads_nowhere(Path(path)) or _similar_names(Path(path))
+        raise SourceError("no such file", where=shown, hint=hint) from exc
     except PermissionError as exc:
         raise SourceError("permission denied", where=shown, hint="the user running this may not read it") from exc
     except OSError as exc:
         raise SourceError(exc.strerror or str(exc), where=shown) from exc
+
+
+def _leads_nowhere(path: Path) -> str:
+    return f"it is a link to {os.fspath(path.readlink())!r}, which is not there" if path.is_symlink() else ""
 
 
 def _similar_names(path: Path) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from penstock._extras import need
 from penstock.connectors._batches import Batches
 from penstock.errors import SourceError
+from penstock.flow.decimals import unwritable_decimal
 from penstock.flow.sizes import joined
 from penstock.flow.views import without_views, without_views_in
 
@@ -52,16 +53,16 @@ def opened_arrow(value: Any, batch_bytes: int, where: str) -> Iterator[BatchStre
     """
     arrow = _pyarrow()
     if isinstance(value, arrow.Table):
-        yield _sliced_stream(value.schema, value.to_batches(), batch_bytes, are_there=True)
+        yield _sliced_stream(value.schema, value.to_batches(), batch_bytes, where, are_there=True)
     elif isinstance(value, arrow.RecordBatch) or not hasattr(value, "__arrow_c_stream__"):
         with _translating(where):
             batch = arrow.record_batch(value)
-        yield _sliced_stream(batch.schema, [batch], batch_bytes)
+        yield _sliced_stream(batch.schema, [batch], batch_bytes, where)
     else:
         with _translating(where):
             reader = value if isinstance(value, arrow.RecordBatchReader) else arrow.RecordBatchReader.from_stream(value)
         with reader:
-            yield _sliced_stream(reader.schema, _read(reader, where), batch_bytes)
+            yield _sliced_stream(reader.schema, _read(reader, where), batch_bytes, where)
 
 
 def _read(reader: pa.RecordBatchReader, where: str) -> Iterator[pa.RecordBatch]:
@@ -94,7 +95,7 @@ def batches_of_items(first: Any, rest: Iterator[Any], batch_bytes: int, where: s
                 )
             yield from table.to_batches()
 
-    return _sliced_stream(schema, batches(), batch_bytes)
+    return _sliced_stream(schema, batches(), batch_bytes, where)
 
 
 def _difference(found: pa.Schema, expected: pa.Schema) -> str:
@@ -105,9 +106,11 @@ def _difference(found: pa.Schema, expected: pa.Schema) -> str:
 
 
 def _sliced_stream(
-    schema: pa.Schema, batches: Iterable[pa.RecordBatch], batch_bytes: int, *, are_there: bool = False
+    schema: pa.Schema, batches: Iterable[pa.RecordBatch], batch_bytes: int, where: str, *, are_there: bool = False
 ) -> BatchStream:
     """Return batches without views, none too large, and none too small either where all ``are_there`` already."""
+    if (problem := unwritable_decimal(schema)) is not None:
+        raise SourceError(problem, where=where, hint="cast it to a larger decimal, or to text")
     plain = without_views(schema)
     copied = (piece for batch in batches for piece in without_views_in(batch, plain, batch_bytes))
     return Batches(plain, sliced(joined(copied, plain) if are_there else copied, batch_bytes))

@@ -182,9 +182,9 @@ def _names_of(rows: list[Any], where: str) -> list[str]:
     first = rows[0]
     if isinstance(first, Mapping):
         names = {key: None for row in rows if isinstance(row, Mapping) for key in row}
-        odd = next((key for key in names if not isinstance(key, str)), None)
-        if odd is not None:
-            raise SourceError(f"a row has the field {odd!r}; names of columns must be text", where=where)
+        for odd in (key for key in names if not _is_text(key)):
+            hint = "csv.DictReader has values beyond the header there" if odd is None else ""
+            raise SourceError(f"a row has the field {odd!r}; names of columns must be text", where=where, hint=hint)
         return list(names)
     named: tuple[str, ...] | None = getattr(type(first), "_fields", None)
     if isinstance(first, tuple) and named is not None:
@@ -196,6 +196,11 @@ def _names_of(rows: list[Any], where: str) -> list[str]:
     raise SourceError(
         f"row 1 is of type {type(first).__name__}", where=where, hint="rows are dicts, or tuples or lists with columns="
     )
+
+
+def _is_text(key: object) -> bool:
+    """Whether it is text, all of it: half of a surrogate pair is no letter."""
+    return isinstance(key, str) and key.encode(errors="ignore").decode() == key
 
 
 def _weight(row: Any) -> int:

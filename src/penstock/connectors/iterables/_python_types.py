@@ -105,7 +105,9 @@ def _decimal_for(present: list[Any]) -> ArrowType:
     finite = [Decimal(value) for value in present if Decimal(value).is_finite()]
     scale = max((max(0, -int(value.as_tuple().exponent)) for value in finite), default=0)
     before_point = max((value.adjusted() + 1 for value in finite), default=1)
-    if before_point + scale <= _MOST_DIGITS:
+    if (
+        max(scale, before_point + scale) <= _MOST_DIGITS
+    ):  # of a small number the first digits behind the point are zeros
         return arrow.decimal128(_MOST_DIGITS, scale)
     return arrow.decimal256(_MOST_DIGITS_AT_ALL, min(scale, _MOST_DIGITS_AT_ALL))
 
@@ -313,7 +315,7 @@ def _settled(kind: ArrowType) -> ArrowType:
     if types.is_null(kind):
         return arrow.string()
     if types.is_decimal(kind):
-        if kind.precision <= _MOST_DIGITS:
+        if max(kind.precision, kind.scale) <= _MOST_DIGITS:
             return arrow.decimal128(_MOST_DIGITS, kind.scale)
         return arrow.decimal256(_MOST_DIGITS_AT_ALL, kind.scale)
     if types.is_list(kind):

@@ -67,6 +67,7 @@ class MysqlSink:
         self._formats = request.formats
         self._if_exists = request.if_exists
         self._seam = _mysql_errors.Seam(SinkError, self.display_name)
+        self._refuse_impossible_name(self._table)
         schema, _, _name = self._table.rpartition(".")
         self._schema = schema
 
@@ -130,6 +131,7 @@ class MysqlSink:
             raise self._seam.error("there are no columns, and MySQL has no table without any")
         folded = [name.lower() for name in schema.names]  # as MySQL compares them
         for name, lower in zip(schema.names, folded, strict=True):
+            self._refuse_impossible_name(name)
             if folded.count(lower) > 1:
                 raise self._seam.error(f"two columns are called {name!r}", hint="rename one in the query (AS ...)")
         columns = []
@@ -139,6 +141,10 @@ class MysqlSink:
             except Unfit as exc:
                 raise self._seam.error(f"column {field.name!r}: {exc}", hint="make it text in the query") from exc
         return columns
+
+    def _refuse_impossible_name(self, name: str) -> None:
+        if "\0" in name or name.encode(errors="ignore").decode() != name:
+            raise self._seam.error(f"{name!r} is no name in MySQL", hint="choose another")
 
     # --- a table that is there -------------------------------------------------------------------------------------
 

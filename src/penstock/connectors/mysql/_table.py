@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from penstock.flow.suggest import did_you_mean
 
 __all__ = ["ExistingTable", "TargetColumn", "existing_table"]
 
+_VALUE = re.compile(r"'((?:[^']|'')*)'")
 _GEOMETRIES = frozenset(
     {
         "geometry",
@@ -34,12 +36,18 @@ class TargetColumn:
         is_unsigned: whether it holds no numbers below zero.
         fraction_digits: how many follow the seconds of a time.
         is_auto_increment: whether the server numbers rows in it that give it none.
+        scale: digits behind the point that a number is rounded to; None where nothing is rounded in silence.
+        length: bytes that a BINARY always has; None for other types.
+        values: those of an ENUM or SET.
     """
 
     type: str
     is_unsigned: bool
     fraction_digits: int
     is_auto_increment: bool
+    scale: int | None = None
+    length: int | None = None
+    values: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -89,15 +97,15 @@ def existing_table(connection: Connection, table: str) -> ExistingTable | None:
     not_a_table = "" if "BASE TABLE" in str(kind) else f"it is a {str(kind).lower()}, not a table"
     unsafe = "" if transactions == "YES" else f"its engine {engine} has no transactions: rows could not be taken back"
     columns = connection.query(
-        "SELECT column_name, data_type, column_type, datetime_precision, is_nullable, column_default, extra FROM information_schema.columns "  # noqa: S608
+        "SELECT column_name, data_type, column_type, datetime_precision, numeric_scale, character_octet_length, is_nullable, column_default, extra FROM information_schema.columns "  # noqa: S608
         f"WHERE {where} ORDER BY ordinal_position"
     )
     return ExistingTable(
         why_not_append=not_a_table or unsafe,
         why_not_replace=not_a_table or _referred_to(connection, where),
         columns={
-            str(name).lower(): _column(kind, whole, precision, extra)
-            for name, kind, whole, precision, _nullable, _default, extra in columns
+            str(name).lower(): _column(kind, whole, precision, scale, length, extra)
+            for name, kind, whole, precision, scale, length, _nullable, _default, extra in columns
         },
         needed=tuple(
             str(name)
@@ -108,13 +116,18 @@ def existing_table(connection: Connection, table: str) -> ExistingTable | None:
     )
 
 
-def _column(kind: str | None, whole: str | None, precision: str | None, extra: str | None) -> TargetColumn:
+def _column(
+    kind: str | None, whole: str | None, precision: str | None, scale: str | None, length: str | None, extra: str | None
+) -> TargetColumn:
     name = str(kind).lower()
     return TargetColumn(
         type="geometry" if name in _GEOMETRIES else name,
         is_unsigned="unsigned" in str(whole),
         fraction_digits=int(precision or 0),
         is_auto_increment="auto_increment" in str(extra),
+        scale=int(scale) if scale is not None and name in {"float", "double"} else None,
+        length=int(length) if length is not None and name == "binary" else None,
+        values=frozenset(_VALUE.findall(str(whole)) if name in {"enum", "set"} else ()),
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from penstock._extras import need
 from penstock.connectors.postgres._load_types import is_array, is_bytes
 
-__all__ = ["Converter", "Unloadable", "converter"]
+__all__ = ["Converter", "Unloadable", "chained", "converter", "unwrapping"]
 
 Converter = Callable[[Any], Any]
 
@@ -38,10 +38,10 @@ def converter(kind: Any, *, into_json: bool) -> Converter | None:
     arrow, types = _pyarrow(), _pyarrow().types
     if isinstance(kind, arrow.BaseExtensionType) and kind.extension_name == "arrow.uuid":
         return _uuid_text
-    unwrap = _unwrapping(kind)
+    unwrap = unwrapping(kind)
     if unwrap is not None:
         step, inside = unwrap
-        return _chain(step, converter(inside, into_json=into_json))
+        return chained(step, converter(inside, into_json=into_json))
     if is_bytes(kind):
         return _bytea_text
     if types.is_float16(kind):
@@ -51,7 +51,7 @@ def converter(kind: Any, *, into_json: bool) -> Converter | None:
     if types.is_time64(kind) and kind.unit == "ns":
         return _to_microseconds(arrow.time64("us"))
     if types.is_duration(kind):
-        return _chain(_to_microseconds(arrow.duration("us")), _interval_text)
+        return chained(_to_microseconds(arrow.duration("us")), _interval_text)
     if types.is_interval(kind):
         return _checked_interval
     if types.is_nested(kind):
@@ -59,7 +59,8 @@ def converter(kind: Any, *, into_json: bool) -> Converter | None:
     return None
 
 
-def _unwrapping(kind: Any) -> tuple[Converter, Any] | None:
+def unwrapping(kind: Any) -> tuple[Converter, Any] | None:
+    """Return what takes an extension or dictionary off a column, and the type below; None where there is none."""
     arrow, types = _pyarrow(), _pyarrow().types
     if isinstance(kind, arrow.BaseExtensionType):
         return (lambda column: column.storage), kind.storage_type
@@ -68,7 +69,8 @@ def _unwrapping(kind: Any) -> tuple[Converter, Any] | None:
     return None
 
 
-def _chain(first: Converter, second: Converter | None) -> Converter:
+def chained(first: Converter, second: Converter | None) -> Converter:
+    """Return both, one after the other."""
     return first if second is None else lambda column: second(first(column))
 
 

@@ -9,11 +9,15 @@ from typing import final
 from penstock.connectors.postgres._libpq import LostConnection, ServerError
 from penstock.errors import SinkError, SourceError
 
-__all__ = ["DUPLICATE_TABLE", "NO_SNAPSHOT", "UNDEFINED_COLUMN", "UNDEFINED_TABLE", "Seam"]
+__all__ = ["DUPLICATE_TYPE", "NO_SNAPSHOT", "UNDEFINED_COLUMN", "UNDEFINED_TABLE", "Seam", "is_there_already"]
 
 UNDEFINED_COLUMN = "42703"
 UNDEFINED_TABLE = "42P01"
-DUPLICATE_TABLE = "42P07"
+DUPLICATE_TYPE = "42710"
+_DUPLICATE_TABLE = "42P07"
+_UNIQUE_VIOLATION = "23505"
+# Of the server's own tables: who makes a table while another transaction, which then commits, has made it, breaks these.
+_NAMES_OF_TABLES = ('"pg_type_typname_nsp_index"', '"pg_class_relname_nsp_index"')
 NO_SNAPSHOT = frozenset({"22023", "42704"})  # the one before and the one since PostgreSQL 17
 
 _LOGIN = "check user and password: in the address, PGUSER and PGPASSWORD, or ~/.pgpass"
@@ -71,6 +75,12 @@ _LOADING: Mapping[str, tuple[str, bool]] = {
     "40P01": ("somebody else locks the same tables in another order; try again", True),
     "2BP01": ("its columns differ, so it was to be replaced, but other objects depend on it: drop those, or it", False),
 }
+
+
+def is_there_already(exc: ServerError) -> bool:
+    """Whether a table could not be made because there is one of its name by now."""
+    is_broken = any(index in str(exc) for index in _NAMES_OF_TABLES)
+    return exc.sqlstate == _DUPLICATE_TABLE or (exc.sqlstate == _UNIQUE_VIOLATION and is_broken)
 
 
 @final

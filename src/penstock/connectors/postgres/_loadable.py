@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any, final
 
 from penstock._extras import need
 from penstock.connectors._batches import Batches
-from penstock.connectors.postgres._encode import Unloadable, converter
+from penstock.connectors.postgres._encode import Converter, Unloadable, chained, converter, unwrapping
+from penstock.connectors.postgres._fit import TargetColumn, fitting
 from penstock.errors import SinkError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class LoadableBatches:
 
     Args:
         batches: what to load.
-        json_columns: names of the columns whose target is json or jsonb.
+        targets: columns of the table by name, if it was there; of a new one the types are those of the data.
         where: the destination, for messages.
 
     Attributes:
@@ -37,14 +38,14 @@ class LoadableBatches:
         arrow_bytes: bytes of Arrow data taken so far.
     """
 
-    def __init__(self, batches: BatchStream, *, json_columns: frozenset[str], where: str) -> None:
+    def __init__(self, batches: BatchStream, *, targets: Mapping[str, TargetColumn], where: str) -> None:
         self.arrow_bytes = 0
         self._batches = batches
         self._where = where
         self._converters = {
             index: convert
             for index, field in enumerate(batches.schema)
-            if (convert := converter(field.type, into_json=field.name in json_columns)) is not None
+            if (convert := _converter(field.type, targets.get(field.name))) is not None
         }
         self.schema = self._converted(_empty(batches.schema)).schema
 
@@ -75,6 +76,21 @@ class LoadableBatches:
                 raise SinkError(f"column {batch.schema.names[index]!r}: {exc}", where=self._where) from exc
         converted: pa.RecordBatch = _pyarrow().RecordBatch.from_arrays(columns, names=batch.schema.names)
         return converted
+
+
+def _converter(kind: Any, target: TargetColumn | None) -> Converter | None:
+    """Return what makes a column of ``kind`` text for ``target``, and refuses what that would bend."""
+    if target is None:
+        return converter(kind, into_json=False)
+    if not _is_uuid(kind) and (step := unwrapping(kind)) is not None:
+        unwrap, inside = step
+        return chained(unwrap, _converter(inside, target))
+    fit, convert = fitting(kind, target), converter(kind, into_json=target.is_json)
+    return convert if fit is None else chained(fit, convert)
+
+
+def _is_uuid(kind: Any) -> bool:
+    return isinstance(kind, _pyarrow().BaseExtensionType) and kind.extension_name == "arrow.uuid"
 
 
 def _portion(first: pa.RecordBatch, others: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -6,22 +6,24 @@ created come from the data (:data:`~penstock.connectors.postgres._load_types.LOA
 - ``append``: columns are matched by name. The data may lack some, which then have their default.
 - ``overwrite``: when the data has the columns of the table, its rows are replaced, and everything else stays: types,
   keys, indexes, grants, views on it. They are deleted, not truncated, so that readers go on seeing the old rows until
-  all of the new are there; only writers wait. What was deleted takes room until the next VACUUM.
+  all of the new are there; only writers wait. What was deleted takes room until the next VACUUM. A foreign key that would
+  then delete rows of another table, or change them, is an error; so is a trigger or rule that keeps rows.
   When the columns differ, a new table takes its place; grants and indexes go with the old one, and when other objects
   depend on that it is an error and nothing happens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
 from penstock.connectors._requests import SinkRequest
 from penstock.connectors._sql import quoted
 from penstock.connectors.postgres._address import parsed_address
-from penstock.connectors.postgres._errors import DUPLICATE_TABLE, Seam
+from penstock.connectors.postgres._errors import DUPLICATE_TYPE, Seam, is_there_already
+from penstock.connectors.postgres._fit import TargetColumn
 from penstock.connectors.postgres._libpq import Connection, LostConnection, ServerError, connected
 from penstock.connectors.postgres._load_types import column_type
 from penstock.connectors.postgres._loadable import LoadableBatches
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["PostgresSink"]
 
 _COMMIT_SECONDS = 10.0
+_JOININGS = 5
 # What the server's understanding of text depends on; and no notices, of which a trigger may have one for every row.
 _SETTINGS = (
     "BEGIN; SET LOCAL standard_conforming_strings TO on; SET LOCAL client_min_messages TO error; "
@@ -49,13 +52,14 @@ _SETTINGS = (
 class _Way:
     """How the rows get in: a COPY into ``path``, with statements before and after; ``""`` for none.
 
-    ``json_columns`` are those of a table that was there: there, and only there, a list may have to become JSON.
+    ``targets`` are the columns of a table that was there: there, and only there, values may have to be bent to fit.
     """
 
     path: str
     before: str = ""
     after: str = ""
-    json_columns: frozenset[str] = frozenset()
+    targets: Mapping[str, TargetColumn] = field(default_factory=dict)
+    empties: bool = False
 
 
 @final
@@ -84,6 +88,8 @@ class PostgresSink:
             if existing is not None and self._if_exists == "skip":
                 return False
             self._refuse(existing)
+            if existing is not None and self._if_exists == "overwrite":
+                self._target.check_references(connection)
             self._target.check_place(connection, to_create=existing is None)
         return True
 
@@ -109,10 +115,8 @@ class PostgresSink:
         if not schema.names:
             raise SinkError("the data has no columns", where=self.display_name)
         with self._connected() as connection:
-            with self._seam.translating():
-                way = self._way(self._target.look(connection), schema)
-            self._run(connection, way.before)
-            loadable = LoadableBatches(batches, json_columns=way.json_columns, where=self.display_name)
+            way = self._begun(connection, schema)
+            loadable = LoadableBatches(batches, targets=way.targets, where=self.display_name)
             rows = sum(self._copy(connection, way.path, portion) for portion in loadable.portions())
             self._run(connection, way.after)
             self._commit(connection)
@@ -135,20 +139,41 @@ class PostgresSink:
             "the table is there already", where=self.display_name, hint="choose overwrite, append or skip for if_exists"
         )
 
+    def _begun(self, connection: Connection, schema: pa.Schema) -> _Way:
+        """Do what comes before the rows; anew where somebody else made the table just then, and this can still join in."""
+        for _ in range(_JOININGS if self._if_exists in {"append", "overwrite"} else 0):
+            with suppress(AlreadyExists):
+                return self._begun_once(connection, schema)
+            with self._seam.translating():
+                connection.execute(f"ROLLBACK; {_SETTINGS}")
+        return self._begun_once(connection, schema)
+
+    def _begun_once(self, connection: Connection, schema: pa.Schema) -> _Way:
+        with self._seam.translating():
+            existing = self._target.look(connection)
+            if existing is not None and self._if_exists == "overwrite":
+                self._target.check_references(connection)
+            way = self._way(existing, schema)
+        self._run(connection, way.before)
+        if way.empties:
+            with self._seam.translating():
+                self._target.check_emptied(connection)
+        return way
+
     def _way(self, existing: Existing | None, schema: pa.Schema) -> _Way:
         self._refuse(existing)
-        for field in schema:
-            column_type(field.name, field.type)  # also where none is created: what has no type has no text either
+        for column in schema:
+            column_type(column.name, column.type)  # also where none is created: what has no type has no text either
         path = self._target.path
         if existing is None:
             return _Way(path, self._target.create(schema))
         if self._if_exists == "append":
             existing.check_columns(schema, self.display_name)
-            return _Way(path, json_columns=existing.json_columns)
+            return _Way(path, targets=existing.columns)
         if set(existing.columns) == set(schema.names):
             existing.check_columns(schema, self.display_name)
             emptying = f"LOCK TABLE {path} IN EXCLUSIVE MODE; DELETE FROM {path}"  # noqa: S608 - quoted; readers may go on
-            return _Way(path, emptying, json_columns=existing.json_columns)
+            return _Way(path, emptying, targets=existing.columns, empties=True)
         successor, creating, replacing = self._target.create_successor(schema)
         return _Way(successor, creating, replacing)
 
@@ -170,8 +195,10 @@ class PostgresSink:
             with self._seam.lost_translated():
                 connection.execute(statements)
         except ServerError as exc:
-            if exc.sqlstate == DUPLICATE_TABLE:
+            if is_there_already(exc):
                 raise self._already_exists() from exc
+            if exc.sqlstate == DUPLICATE_TYPE:  # each table has one of its name; or it is one that has no table
+                raise AlreadyExists(str(exc), where=self.display_name) from exc
             raise self._seam.refused(exc) from exc
 
     def _copy(self, connection: Connection, path: str, portion: BatchStream) -> int:

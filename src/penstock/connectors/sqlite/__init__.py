@@ -64,6 +64,8 @@ def sink(request: SinkRequest) -> SqliteSink:
     """Make a sink that loads a table."""
     request.refuse_method()
     request.check_options()
+    if str(_path(request)) == ":memory:":
+        raise ConfigurationError(f"{request.shown}: what is loaded into memory is gone when the copy ends; name a file")
     if isinstance(request.source, SqliteSource):
         return SqliteSink(request, _path(request), request.source.reads)
     return SqliteSink(request, _path(request))

@@ -11,6 +11,7 @@ from typing import Any, final
 from urllib.parse import quote
 
 from penstock.connectors._absent import no_column
+from penstock.connectors._database_files import refuse_special
 from penstock.connectors._interrupting import interrupting
 from penstock.connectors._requests import SourceRequest
 from penstock.connectors._sql import all_columns, bare, quoted_path, select_statement
@@ -51,6 +52,7 @@ class Database:
             names = [entry.name for entry in path.parent.glob("*")]
             hint = did_you_mean(path.name, names, otherwise="is the path right? It is relative after three slashes")
             raise SourceError("no such file", where=where, hint=hint)
+        refuse_special(path, where, SourceError)
         address = f"file:{quote(str(path))}?mode=ro"
         try:
             # No cache of statements: SQLite keeps a closed file open for as long as a statement of it lives.

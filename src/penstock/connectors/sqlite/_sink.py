@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, final
 from urllib.parse import quote
 
+from penstock.connectors._database_files import refuse_special
 from penstock.connectors._interrupting import interrupting
 from penstock.connectors._new_database import check_folder, new_database
 from penstock.connectors._requests import SinkRequest
@@ -68,6 +69,7 @@ class SqliteSink:
         if not self._path.exists():
             check_folder(self._path, self.display_name)
             return True
+        refuse_special(self._path, self.display_name, SinkError)
         check_folder(self._path, self.display_name)  # the journal is created beside it
         with self._connected(self._path, _READING) as connection:
             is_there = self._is_there(connection)

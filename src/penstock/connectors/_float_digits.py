@@ -1,0 +1,58 @@
+"""Whether a float gives back the digits of a number that is written as text: what databases do not ask."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from penstock._extras import need
+
+__all__ = ["finite_number", "first_lost"]
+
+# How many significant digits survive in any case, by what Arrow calls the float.
+_SAFE_DIGITS = {"float": 6, "double": 15}
+
+
+def first_lost(texts: Any, float_name: str) -> str | None:
+    """Return the first text whose number is another one as a float (``"float"``, ``"double"``); None when there is none.
+
+    0.1 is well: it is what that float is written as. What is no number is passed over.
+    """
+    kind = _pyarrow().type_for_alias(float_name)
+    doubtful = texts.filter(_compute().match_substring_regex(texts, rf"\d[\d.]{{{_SAFE_DIGITS[float_name]},}}"))
+    for text in _without_same(doubtful, kind).to_pylist():
+        number = finite_number(text)
+        if number is not None and number not in _meant_by(text.strip(), kind):
+            return str(text)
+    return None
+
+
+def finite_number(text: str) -> Decimal | None:
+    """Return the finite number that a text is; None for what the server has to judge."""
+    try:
+        number = Decimal(text.strip())
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _without_same(texts: Any, kind: Any) -> Any:
+    """Leave out what is written in the same way again: all but a few, in one step."""
+    try:
+        return texts.filter(_compute().not_equal(texts, texts.cast(kind).cast(texts.type)))
+    except _pyarrow().ArrowInvalid:  # one of them is no number
+        return texts
+
+
+def _meant_by(text: str, kind: Any) -> tuple[Decimal, Decimal]:
+    """Return what the float of a text is exactly, and what it is written as."""
+    value = _pyarrow().array([text]).cast(kind)
+    return Decimal(value[0].as_py()), Decimal(value.cast(_pyarrow().string())[0].as_py())
+
+
+def _pyarrow() -> Any:
+    return need("pyarrow", extra="arrow", why="hold tables")
+
+
+def _compute() -> Any:
+    return need("pyarrow.compute", extra="arrow", why="look at columns")
