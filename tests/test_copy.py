@@ -172,6 +172,7 @@ def test_a_name_that_means_something_else_is_not_filled_with_csv(name: str) -> N
         ({"if_exists": "append"}, "if_exists"),
         ({"columns": "id"}, "a list of at least one name"),
         ({"columns": []}, "a list of at least one name"),
+        ({"to_table": "t"}, "to_table is for databases"),
     ],
 )
 def test_a_mistake_is_found_before_anything_is_touched(options: dict[str, object], complaint: str) -> None:
@@ -196,3 +197,9 @@ def test_what_is_no_destination_is_refused(destination: Any) -> None:
     """A file object is none either: it could not be published whole."""
     with pytest.raises(ConfigurationError, match=f"of type {type(destination).__name__}: give an address"):
         penstock.copy([{"a": 1}], destination)
+
+
+def test_what_can_not_be_loaded_is_told_before_its_options() -> None:
+    """MongoDB is a database, but for reading; a word about tables would send people looking for another option."""
+    with pytest.raises(ConfigurationError, match="mongodb can not be written to"):
+        penstock.copy([{"a": 1}], "mongodb://host/db", to_table="t")

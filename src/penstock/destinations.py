@@ -91,8 +91,6 @@ def _wants_several_files(options: CopyOptions) -> bool:
 def _open_sink(
     address: str, target: Format, compression: str | None, options: CopyOptions, memory: MemorySplit
 ) -> Sink | TableSink:
-    if options.to_table is not None:
-        raise ConfigurationError(f"{connectors.redact(address)}: to_table is for databases")
     request = SinkRequest(
         uri=address,
         formats=formats,
@@ -107,7 +105,10 @@ def _open_sink(
         concurrency=memory.concurrency,
         method=options.method,
     )
-    return connectors.open_sink(request)
+    sink = connectors.open_sink(request)  # what can not be written to at all is told first
+    if options.to_table is not None:
+        raise ConfigurationError(f"{connectors.redact(address)}: to_table is for databases")
+    return sink
 
 
 def _open_several(
