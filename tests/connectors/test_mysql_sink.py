@@ -380,6 +380,7 @@ UNFIT: list[tuple[str, pa.Array, str]] = [
     ("int", pa.array([Decimal("1.5")]), "column 'v':"),
     ("float", pa.array([0.5, 0.1]), "0.1 is not the same any more as a float, which is what the table has"),
     ("double", pa.array([2**53 + 1]), "column 'v': Integer value 9007199254740993 not in range"),
+    ("double", pa.array(["1.23456789e-320"]), "1.23456789e-320 is not the same any more as a double"),
     ("decimal(5,2)", pa.array([Decimal("1.234")]), "Data truncated for column 'v' at row 1"),
     ("datetime", pa.array([at(2024, 1, 1, 0, 0, 0, 500000)]), "is finer than the table's datetime(0)"),
     ("time(3)", pa.array([dt.time(1, 2, 3, 456700)]), "is finer than the table's time(3)"),

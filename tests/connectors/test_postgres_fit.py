@@ -51,6 +51,8 @@ BENT: list[tuple[pa.DataType, Any, str]] = [
     (pa.string(), "9007199254740993", "double precision"),
     (pa.string(), " 0.12345678901234567890 ", "double precision"),
     (pa.string(), "16777217", "real"),
+    (pa.string(), "1.23456789e-320", "double precision"),
+    (pa.string(), "1.2345e-43", "real"),
     (pa.timestamp("us"), NAIVE, "date"),
     (KATHMANDU, AWARE, "date"),
     (pa.string(), "2024-02-29T03:04", "date"),

@@ -9,8 +9,9 @@ from penstock._extras import need
 
 __all__ = ["finite_number", "first_lost"]
 
-# How many significant digits survive in any case, by what Arrow calls the float.
-_SAFE_DIGITS = {"float": 6, "double": 15}
+# What may not survive, by what Arrow calls the float: more significant digits than it always has, or an exponent near its ends,
+# where it has fewer.
+_DOUBTFUL = {"float": r"\d[\d.]{6,}|[eE][+-]?\d{2}", "double": r"\d[\d.]{15,}|[eE][+-]?\d{3}"}
 
 
 def first_lost(texts: Any, float_name: str) -> str | None:
@@ -19,7 +20,7 @@ def first_lost(texts: Any, float_name: str) -> str | None:
     0.1 is well: it is what that float is written as. What is no number is passed over.
     """
     kind = _pyarrow().type_for_alias(float_name)
-    doubtful = texts.filter(_compute().match_substring_regex(texts, rf"\d[\d.]{{{_SAFE_DIGITS[float_name]},}}"))
+    doubtful = texts.filter(_compute().match_substring_regex(texts, _DOUBTFUL[float_name]))
     for text in _without_same(doubtful, kind).to_pylist():
         number = finite_number(text)
         if number is not None and number not in _meant_by(text.strip(), kind):

@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from penstock._extras import need
 from penstock.connectors._batches import Batches
+from penstock.connectors.sqlite._fit import DoesNotFit, Fit, TargetColumn, fitting
 from penstock.errors import ConfigurationError, SinkError
 from penstock.flow.contracts import Formats
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["LOAD_TABLE", "Column", "Loader", "affinity", "fits"]
+__all__ = ["LOAD_TABLE", "Column", "Loader"]
 
 LOAD_TABLE: tuple[tuple[str, str], ...] = (
     ("bool", "BOOLEAN: 0 and 1"),
     ("int8 ... int64, uint8 ... uint32", "INTEGER"),
     ("uint64", "INTEGER; above 9223372036854775807 an error"),
-    ("halffloat, float, double", "REAL; NaN, which SQLite takes for NULL, an error"),
+    ("halffloat, float, double", "REAL; -0.0 becomes 0.0; NaN, which SQLite takes for NULL, an error"),
     ("decimal", "TEXT, all digits"),
     ("string, large_string, string_view", "TEXT"),
     ("binary, fixed_size_binary, large_binary, binary_view", "BLOB"),
@@ -43,13 +44,7 @@ ArrowType = Any  # pyarrow has no types of its own, and its stubs lack much
 Column = Any
 Conversion = Callable[[Column], Column]
 
-_FITTING = {
-    "INTEGER": frozenset({"INTEGER", "NUMERIC", "BLOB"}),
-    "BOOLEAN": frozenset({"INTEGER", "NUMERIC", "BLOB"}),
-    "REAL": frozenset({"REAL", "NUMERIC", "BLOB"}),
-    "TEXT": frozenset({"TEXT", "BLOB"}),
-    "BLOB": frozenset({"BLOB"}),
-}
+_HINT = "convert it in the query of the source, or in a step of the flow"
 
 
 class Loader:
@@ -67,7 +62,7 @@ class Loader:
     def __init__(self, schema: pa.Schema, *, where: str, formats: Formats) -> None:
         self._where = where
         self._formats = formats
-        self._names = schema.names
+        self._schema = schema
         found = [self._chosen(field.name, field.type) for field in schema]
         self.types: list[str] = [kind for kind, _ in found]
         self._conversions = [conversion for _, conversion in found]
@@ -79,14 +74,33 @@ class Loader:
             SinkError: a value has no exact form there.
         """
         converted = []
-        for name, conversion, column in zip(self._names, self._conversions, batch.columns, strict=True):
+        for name, conversion, column in zip(self._schema.names, self._conversions, batch.columns, strict=True):
             try:
                 converted.append(conversion(column))
-            except (_DoesNotFit, _pyarrow().ArrowInvalid, ConfigurationError) as exc:
+            except (DoesNotFit, _pyarrow().ArrowInvalid, ConfigurationError) as exc:
                 message = f"column {name!r} can not be loaded: {exc}"
-                hint = "convert it in the query of the source"
-                raise SinkError(message, where=self._where, hint=hint) from exc
+                raise SinkError(message, where=self._where, hint=_HINT) from exc
         return converted
+
+    def fit_to(self, targets: dict[str, TargetColumn]) -> None:
+        """Have the values of each column checked against that of a table, by its name in lower case.
+
+        Raises:
+            SinkError: the table has no such column, or bends whatever it is given of this type.
+        """
+        for place, (field, kind) in enumerate(zip(self._schema, self.types, strict=True)):
+            target = targets.get(field.name.lower())
+            if target is None:
+                hint = f"it has {', '.join(targets)}"
+                raise SinkError(f"the table has no column {field.name!r}", where=self._where, hint=hint)
+            if target.is_generated:
+                message = f"column {field.name!r} is computed by the table (GENERATED ALWAYS)"
+                raise SinkError(message, where=self._where, hint="leave it out")
+            fit = fitting(kind, target, is_decimal=_is_decimal(field.type))
+            if fit is None:
+                message = f"column {field.name!r} is {target.declared} in the table, where SQLite would bend {kind}"
+                raise SinkError(message, where=self._where, hint=_HINT)
+            self._conversions[place] = _in_turn(self._conversions[place], fit)
 
     def _chosen(self, name: str, kind: ArrowType) -> tuple[str, Conversion]:
         arrow, types = _pyarrow(), _pyarrow().types
@@ -125,27 +139,6 @@ class Loader:
         return arrow.array([text if ok else None for text, ok in zip(texts, valid, strict=True)], arrow.string())
 
 
-class _DoesNotFit(Exception):
-    pass
-
-
-def affinity(declared: str) -> str:
-    """Return the affinity of a column declared so (https://www.sqlite.org/datatype3.html, 3.1)."""
-    upper = declared.upper()
-    if "INT" in upper:
-        return "INTEGER"
-    if any(word in upper for word in ("CHAR", "CLOB", "TEXT")):
-        return "TEXT"
-    if "BLOB" in upper or not upper:
-        return "BLOB"
-    return "REAL" if any(word in upper for word in ("REAL", "FLOA", "DOUB")) else "NUMERIC"
-
-
-def fits(loaded: str, declared: str) -> bool:
-    """Whether values of a column we would create as ``loaded`` stay as they are in one that is ``declared``."""
-    return affinity(declared) in _FITTING[loaded]
-
-
 def _chosen_plain(kind: ArrowType) -> tuple[str, Conversion]:
     arrow, types = _pyarrow(), _pyarrow().types
     if types.is_boolean(kind):
@@ -167,6 +160,17 @@ def _chosen_plain(kind: ArrowType) -> tuple[str, Conversion]:
     return "TEXT", lambda column: column.cast(arrow.string())
 
 
+def _is_decimal(kind: ArrowType) -> bool:
+    types = _pyarrow().types
+    while types.is_dictionary(kind) or types.is_run_end_encoded(kind):
+        kind = kind.value_type
+    return bool(types.is_decimal(kind))
+
+
+def _in_turn(first: Conversion, second: Fit) -> Conversion:
+    return lambda column: second(first(column))
+
+
 def _as_it_is(column: Column) -> Column:
     return column
 
@@ -174,7 +178,7 @@ def _as_it_is(column: Column) -> Column:
 def _without_nan(column: Column) -> Column:
     found = column.cast(_pyarrow().float64())
     if _compute().any(_compute().is_nan(found)).as_py():
-        raise _DoesNotFit("SQLite takes NaN for NULL")
+        raise DoesNotFit("SQLite takes NaN for NULL")
     return found
 
 

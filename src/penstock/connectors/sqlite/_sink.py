@@ -22,7 +22,8 @@ from penstock.connectors._requests import SinkRequest
 from penstock.connectors._sql import quoted, quoted_path
 from penstock.connectors._table_columns import refuse_repeated
 from penstock.connectors.sqlite._errors import patiently, translated
-from penstock.connectors.sqlite._load import Column, Loader, fits
+from penstock.connectors.sqlite._fit import TargetColumn
+from penstock.connectors.sqlite._load import Column, Loader
 from penstock.core.cancel import check_cancelled
 from penstock.errors import AlreadyExists, ConfigurationError, SinkError
 from penstock.flow.contracts import BatchStream, Receipt
@@ -36,6 +37,9 @@ __all__ = ["SqliteSink"]
 _BUSY_SECONDS = 5.0
 _MOST_UNWRITTEN_BYTES = 64 << 20  # of Arrow data, into a file that is being read without WAL
 _ROWS_AT_ONCE = 1000  # between two of them a cancel is noticed
+_IS_STRICT = 5  # of the row of PRAGMA table_list
+_NAME, _DECLARED, _HIDDEN = 1, 2, 6  # of PRAGMA table_xinfo
+_GENERATED = frozenset({2, 3})  # virtual, stored; 1 is hidden in a virtual table
 _READING, _WRITING, _CREATING = "ro", "rw", "rwc"
 
 
@@ -131,7 +135,7 @@ class SqliteSink:
         rows = taken_bytes = 0
         self._run(connection, "BEGIN IMMEDIATE")
         try:
-            statement = self._prepared(connection, schema, loader.types)
+            statement = self._prepared(connection, schema, loader)
             is_held_back = self._source_reads(self._path) and not self._has_wal(connection)
             for batch in batches:
                 if is_held_back and taken_bytes > _MOST_UNWRITTEN_BYTES:
@@ -166,39 +170,37 @@ class SqliteSink:
             with self._calling(connection):
                 connection.executemany(statement, zip(*values, strict=True))
 
-    def _prepared(self, connection: sqlite3.Connection, schema: pa.Schema, types: list[str]) -> str:
+    def _prepared(self, connection: sqlite3.Connection, schema: pa.Schema, loader: Loader) -> str:
         """Make the table what it has to be, and return the statement that loads a row into it."""
         target = quoted_path(self._table)
         is_there = self._is_there(connection)
         if is_there and self._if_exists == "append":
-            self._refuse_misfits(connection, schema.names, types)
+            loader.fit_to(self._columns_there(connection))
         else:
             if is_there and self._if_exists != "overwrite":
                 raise self._already_exists()
             if is_there:
                 self._run(connection, f"DROP TABLE {target}")
-            declared = ", ".join(f"{quoted(name)} {kind}" for name, kind in zip(schema.names, types, strict=True))
+            declared = ", ".join(
+                f"{quoted(name)} {kind}" for name, kind in zip(schema.names, loader.types, strict=True)
+            )
             self._run(connection, f"CREATE TABLE {target} ({declared})")
         names = ", ".join(map(quoted, schema.names))
-        marks = ", ".join("?" * len(types))
+        marks = ", ".join("?" * len(schema))
         return f"INSERT INTO {target} ({names}) VALUES ({marks})"  # noqa: S608 - names are quoted
 
-    def _refuse_misfits(self, connection: sqlite3.Connection, names: list[str], types: list[str]) -> None:
+    def _columns_there(self, connection: sqlite3.Connection) -> dict[str, TargetColumn]:
+        """Return the columns of the table by their names in lower case, which is how SQLite tells them apart."""
         schema, dot, name = self._table.rpartition(".")
-        pragma = (
-            f"PRAGMA {quoted(schema)}{dot}table_info({quoted(name)})" if dot else f"PRAGMA table_info({quoted(name)})"
-        )
+        pragma = f"PRAGMA {quoted(schema) + dot if dot else ''}"
         with self._calling(connection):
-            there = {row[1].lower(): row[2] for row in connection.execute(pragma)}
-        for column, kind in zip(names, types, strict=True):
-            declared = there.get(column.lower())
-            if declared is None:
-                hint = f"it has {', '.join(there)}"
-                raise SinkError(f"the table has no column {column!r}", where=self.display_name, hint=hint)
-            if not fits(kind, declared):
-                message = f"column {column!r} is {declared} in the table, where SQLite would bend {kind}"
-                hint = "convert it in the query of the source"
-                raise SinkError(message, where=self.display_name, hint=hint)
+            tables = connection.execute(f"{pragma}table_list({quoted(name)})").fetchall()  # none before SQLite 3.37
+            columns = connection.execute(f"{pragma}table_xinfo({quoted(name)})").fetchall()
+        is_strict = any(table[_IS_STRICT] for table in tables)
+        return {
+            column[_NAME].lower(): TargetColumn(column[_DECLARED], is_strict, column[_HIDDEN] in _GENERATED)
+            for column in columns
+        }
 
     def _is_there(self, connection: sqlite3.Connection) -> bool:
         schema, _, name = self._table.rpartition(".")
