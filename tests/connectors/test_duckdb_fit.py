@@ -355,6 +355,14 @@ LOST: list[tuple[str, pa.Array, str]] = [
     ("TIMESTAMP_NS", pa.array([date(9999, 1, 1)]), "9999-01-01"),
     ("TIMESTAMP_S", pa.array([1], pa.timestamp("us", "UTC")), "1970-01-01 00:00:00.000001+00"),
     ("TIME", pa.array([1], pa.time64("ns")), "00:00:00.000000001"),
+    ("TIMESTAMP_S", pa.array([2**62], pa.timestamp("ms")), "infinity, or a year that DuckDB can not write"),
+    (
+        "TIMESTAMP_S",
+        pa.array([(2**63 - 1) // 1000], pa.timestamp("ms")),
+        "infinity, or a year that DuckDB can not write",
+    ),
+    ("TIMESTAMP_NS", pa.array([-(2**63)], pa.timestamp("us")), "infinity, or a year that DuckDB can not write"),
+    ("DATE", pa.array([2**62], pa.timestamp("s")), "infinity, or a year that DuckDB can not write"),
     ("INTEGER", pa.array(["Permission denied\n\nx"]), "Permission denied x"),
 ]
 

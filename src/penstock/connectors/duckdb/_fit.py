@@ -42,6 +42,15 @@ _WALL = {
     "TIMESTAMP WITH TIME ZONE": ("make_timestamp(epoch_us({v}))", "TIMESTAMP"),
     "TIMESTAMPTZ_NS": ("make_timestamp_ns(epoch_ns({v}))", "TIMESTAMP_NS"),
 }
+# Beyond the years of microseconds, some casts of DuckDB end in an internal error, which closes the database for good: that to
+# VARCHAR, and the one from milliseconds to seconds. That to TIMESTAMP is NULL there.
+_YEARS = "BETWEEN TIMESTAMP '290309-12-22 (BC) 00:00:00' AND TIMESTAMP '294247-01-01 00:00:00'"
+_IS_SAFE = {
+    "TIMESTAMP_S": f"TRY_CAST({{v}} AS TIMESTAMP) {_YEARS}",
+    "TIMESTAMP_MS": f"TRY_CAST({{v}} AS TIMESTAMP) {_YEARS}",
+    "TIMESTAMP": f"{{v}} {_YEARS}",
+    "TIMESTAMP WITH TIME ZONE": f"{_WALL['TIMESTAMP WITH TIME ZONE'][0]} {_YEARS}",
+}
 # Any value of the first is one of the others.
 _KEPT = {
     "JSON": frozenset({"VARCHAR"}),
@@ -88,7 +97,8 @@ class Fit:
 
     def _message(self, value: str) -> str:
         # On one line, however the value is written: what comes after an empty line is taken for advice of DuckDB's.
-        shown = f"replace(left(CAST({value} AS VARCHAR), {_SHOWN_CHARACTERS}), chr(10), ' ')"
+        text = f"coalesce({_if_safe(self.source, 'CAST({v} AS VARCHAR)')}, 'infinity, or a year that DuckDB can not write')"
+        shown = f"replace(left({text.replace('{v}', value)}, {_SHOWN_CHARACTERS}), chr(10), ' ')"
         declared = self.target if len(self.target) <= _SHOWN_CHARACTERS else f"{self.target[:_SHOWN_CHARACTERS]}..."
         beginning = literal(f"column {self.column!r} is {declared}{NOT_KEPT}'")
         return f"concat({beginning}, {shown}, '''')"
@@ -169,9 +179,9 @@ def _time(source: str, target: str) -> tuple[str, str] | None:
     if source in _ZONED and target in _TIMESTAMPS:
         # The date and time of UTC, by the number of ticks: no calendar and no zone of a session comes into it.
         wall, plain = _WALL[source]
-        return _timestamp_cast(wall, plain, target), f"TRY_CAST({{f}} AS {plain}) = {wall}"
+        return _if_safe(source, _timestamp_cast(wall, plain, target)), f"TRY_CAST({{f}} AS {plain}) = {wall}"
     if source in _TIMESTAMPS and target in _TIMESTAMPS:
-        return _timestamp_cast("{v}", source, target), _GOES_BACK
+        return _if_safe(source, _timestamp_cast("{v}", source, target)), _GOES_BACK
     is_fitting = (
         (source in _TIMESTAMPS and target == "DATE")
         or (source == "DATE" and target in _TIMESTAMPS)
@@ -185,6 +195,11 @@ def _timestamp_cast(value: str, source: str, target: str) -> str:
     if (source, target) == ("TIMESTAMP_NS", "TIMESTAMP_S"):  # DuckDB has no cast for these two
         value = f"TRY_CAST({value} AS TIMESTAMP_MS)"
     return f"TRY_CAST({value} AS {target})"
+
+
+def _if_safe(source: str, expression: str) -> str:
+    """Return the expression, which is NULL where DuckDB would fail for good."""
+    return f"CASE WHEN {_IS_SAFE[source]} THEN {expression} END" if source in _IS_SAFE else expression
 
 
 def _is_decimal(kind: str) -> bool:
