@@ -245,12 +245,8 @@ def test_columns_are_appended_by_name(uri: str) -> None:
     ("declared", "column", "said"),
     [
         ("z INTEGER", pa.array([1]), "the table has no column 'v' (it has z)"),
-        ("v INTEGER", pa.array([1]), "column 'v' is INTEGER in the table, and BIGINT is to be loaded"),
-        ("v UBIGINT", pa.array([1], pa.int8()), "TINYINT is to be loaded"),
-        ("v DECIMAL(10, 1)", pa.array([Decimal("1.10")]), "DECIMAL(3,2) is to be loaded"),
-        ("v DOUBLE", pa.array([2**60]), "BIGINT is to be loaded"),
-        ("v DATE", pa.array(["2024-01-01"]), "VARCHAR is to be loaded"),
-        ("v ENUM('a')", pa.array(["a", "b"]), "Could not convert string 'b'"),
+        ("v INTEGER", pa.array([b"1"]), "column 'v' is INTEGER in the table, and BLOB is to be loaded"),
+        ("v INTEGER", pa.array([1, 2**31]), "column 'v' is INTEGER in the table, which does not keep '2147483648'"),
         ("v BIGINT, w INT NOT NULL", pa.array([1]), "NOT NULL constraint failed: t.w"),
         ("v BIGINT PRIMARY KEY", pa.array([1, 1]), "uplicate key"),
     ],
@@ -258,7 +254,7 @@ def test_columns_are_appended_by_name(uri: str) -> None:
 def test_what_does_not_fit_the_table_that_is_there_is_an_error(
     uri: str, declared: str, column: pa.Array, said: str
 ) -> None:
-    """DuckDB would round or cut; we say so instead. The table keeps its rows."""
+    """DuckDB would round or cut; we say so instead. The table keeps its rows. Values: test_duckdb_fit.py."""
     run(uri, f"CREATE TABLE t ({declared})")
     with pytest.raises(SinkError) as caught:
         load(uri, pa.RecordBatch.from_arrays([column], names=["v"]), if_exists="append")

@@ -25,9 +25,24 @@ from penstock.connectors._uri import local_path, query_parameters
 from penstock.errors import ConfigurationError, ConnectorError
 from penstock.flow.units import parse_size
 
-__all__ = ["IN_MEMORY", "OPTIONS", "Database", "Settings", "database_path", "duckdb_module", "instance", "settings_of"]
+__all__ = [
+    "CONVERT",
+    "IN_MEMORY",
+    "NOT_KEPT",
+    "OPTIONS",
+    "Database",
+    "Settings",
+    "database_path",
+    "duckdb_module",
+    "instance",
+    "settings_of",
+]
 
 IN_MEMORY = ":memory:"
+NOT_KEPT = " in the table, which does not keep "
+"""What every message of a value that would be lost has in it."""
+CONVERT = "convert it before: in the query of the source, or with a step (map) in Python"
+"""What to do about it."""
 OPTIONS = frozenset({"memory_limit", "threads"})
 
 _LEAST_MEMORY_BYTES = 256 << 20
@@ -236,6 +251,7 @@ def _plain(text: str) -> str:
 
 _EXPLAINED = (
     # what DuckDB says, what we say instead, what to do about it, whether trying again may help
+    (NOT_KEPT, "", CONVERT, False),  # first: the value that follows may have any words in it
     ("Could not set lock", "another process has it open", "close it there, and try again", True),
     (
         "different configuration than existing connections",

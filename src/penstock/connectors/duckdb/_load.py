@@ -11,7 +11,7 @@ from penstock.errors import SinkError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["LOAD_TABLE", "column_types", "fits", "loadable"]
+__all__ = ["LOAD_TABLE", "column_types", "loadable"]
 
 LOAD_TABLE: tuple[tuple[str, str], ...] = (
     ("bool", "BOOLEAN"),
@@ -69,29 +69,6 @@ _COLUMN_TYPES = {
 }
 _EXTENSIONS = {"arrow.uuid": "UUID", "arrow.json": "JSON", "arrow.bool8": "BOOLEAN"}
 
-# Bits for the number, and whether one of them is a sign.
-_INTEGERS = {
-    "TINYINT": (7, True),
-    "SMALLINT": (15, True),
-    "INTEGER": (31, True),
-    "BIGINT": (63, True),
-    "HUGEINT": (127, True),
-    "UTINYINT": (8, False),
-    "USMALLINT": (16, False),
-    "UINTEGER": (32, False),
-    "UBIGINT": (64, False),
-}
-# Loaded into a table that is there: DuckDB converts these without a loss, or refuses the value.
-_CONVERTED = {
-    "VARCHAR": frozenset({"UUID", "JSON"}),
-    "JSON": frozenset({"VARCHAR"}),
-    "UUID": frozenset({"VARCHAR"}),
-    "FLOAT": frozenset({"DOUBLE"}),
-    "TIMESTAMP_S": frozenset({"TIMESTAMP_MS", "TIMESTAMP"}),
-    "TIMESTAMP_MS": frozenset({"TIMESTAMP"}),
-    "DATE": frozenset({"TIMESTAMP"}),
-}
-
 
 def column_types(schema: pa.Schema, where: str) -> list[str]:
     """Return the DuckDB type of each column to create.
@@ -128,26 +105,6 @@ def loadable(batch: pa.RecordBatch, where: str) -> pa.RecordBatch:
             raise SinkError(message, where=where)
     made: pa.RecordBatch = arrow.RecordBatch.from_arrays(columns, names=[f"c{i}" for i in range(len(columns))])
     return made
-
-
-def fits(source: str, target: str) -> bool:
-    """Whether a column of DuckDB type ``source`` goes into one of ``target`` without a loss, or fails loudly."""
-    if source == target or target in _CONVERTED.get(source, ()):
-        return True
-    if source in _INTEGERS and target in _INTEGERS:
-        (bits, is_signed), (room, has_sign) = _INTEGERS[source], _INTEGERS[target]
-        return bits <= room and (has_sign or not is_signed)
-    if source == "VARCHAR" and target.startswith("ENUM("):
-        return True
-    if source.startswith("DECIMAL(") and target.startswith("DECIMAL("):
-        (digits, scale), (wide, wide_scale) = _digits(source), _digits(target)
-        return scale <= wide_scale and digits - scale <= wide - wide_scale
-    return False
-
-
-def _digits(kind: str) -> tuple[int, int]:
-    precision, _, scale = kind.removeprefix("DECIMAL(").removesuffix(")").partition(",")
-    return int(precision), int(scale)
 
 
 def _loaded_type(kind: ArrowType) -> ArrowType:

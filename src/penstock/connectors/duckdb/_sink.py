@@ -15,8 +15,9 @@ from penstock.connectors._requests import DEFAULT_BATCH_BYTES, SinkRequest
 from penstock.connectors._sql import quoted, quoted_path
 from penstock.connectors._table_columns import refuse_repeated
 from penstock.connectors.duckdb._cache import BlockCache
-from penstock.connectors.duckdb._connection import Database, Settings, duckdb_module, settings_of
-from penstock.connectors.duckdb._load import column_types, fits, loadable
+from penstock.connectors.duckdb._connection import CONVERT, Database, Settings, duckdb_module, settings_of
+from penstock.connectors.duckdb._fit import Fit, fit, is_kept_by_type, selection
+from penstock.connectors.duckdb._load import column_types, loadable
 from penstock.connectors.duckdb._shared import SharedFile
 from penstock.core.cancel import check_cancelled
 from penstock.errors import AlreadyExists, ConfigurationError, SinkError
@@ -154,9 +155,10 @@ class DuckdbSink:
         refuse_repeated(schema.names, self.display_name)
         types = column_types(schema, self.display_name)
         target = quoted_path(self._table)
+        fits: list[Fit | None] = [None] * len(types)
         is_there = self._is_there(database)
         if is_there and self._if_exists == "append":
-            self._refuse_misfits(database, schema.names, types)
+            fits = self._fits(database, schema.names, types)
         else:
             if is_there and self._if_exists != "overwrite":
                 raise self._already_exists()
@@ -165,23 +167,29 @@ class DuckdbSink:
             declared = ", ".join(f"{quoted(name)} {kind}" for name, kind in zip(schema.names, types, strict=True))
             database.run(f"CREATE TABLE {target} ({declared})")
         names = ", ".join(map(quoted, schema.names))
-        values = ", ".join(f"c{index}" for index in range(len(types)))
-        return f"INSERT INTO {target} ({names}) SELECT {values} FROM {_BATCH}"  # noqa: S608 - names are quoted
+        return f"INSERT INTO {target} ({names}) {selection(fits, _BATCH)}"
 
-    def _refuse_misfits(self, database: Database, names: list[str], types: list[str]) -> None:
+    def _fits(self, database: Database, names: list[str], types: list[str]) -> list[Fit | None]:
+        """Return how each column goes into the table that is there; None for as it is."""
         query = f"SELECT column_name, column_type FROM (DESCRIBE {quoted_path(self._table)})"  # noqa: S608
         there = {name.lower(): (name, kind) for name, kind in database.rows(query)}
+        fits = []
         for name, kind in zip(names, types, strict=True):
             if name.lower() not in there:
                 known = ", ".join(known for known, _ in there.values())
                 message = f"the table has no column {name!r}"
                 raise SinkError(message, where=self.display_name, hint=f"it has {known}")
-            if not fits(kind, there[name.lower()][1]) and _as_described(database, kind) != there[name.lower()][1]:
-                message = (
-                    f"column {name!r} is {there[name.lower()][1]} in the table, and {kind} is to be loaded into it"
-                )
-                hint = "convert it in the query of the source"
-                raise SinkError(message, where=self.display_name, hint=hint)
+            fits.append(self._fit(database, name, kind, there[name.lower()][1]))
+        return fits
+
+    def _fit(self, database: Database, name: str, kind: str, declared: str) -> Fit | None:
+        if is_kept_by_type(kind, declared):
+            return None
+        found = fit(name, kind, declared)
+        if found is None and _as_described(database, kind) != declared:
+            message = f"column {name!r} is {declared} in the table, and {kind} is to be loaded into it"
+            raise SinkError(message, where=self.display_name, hint=CONVERT)
+        return found
 
     def _is_there(self, database: Database) -> bool:
         schema, _, name = self._table.rpartition(".")
