@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import signal
 import socket
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from penstock.cli import main
 from tests.cli.conftest import Penstock, finish
 from tests.servers.http import HttpServer
 from tests.servers.postgres import PostgresDatabase
@@ -44,6 +47,14 @@ def test_a_plan_is_told_on_standard_output(orders: Penstock, command: list[str])
     assert "time:        no limit, fails after 30.0 s without a byte" in lines
     assert lines[-1].split() == ["name", "string", "string", "string"]
     assert contents(orders.folder) == before
+
+
+def test_a_plan_told_into_memory(orders: Penstock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever calls the command from Python may take what it says as text, which has no encoding."""
+    monkeypatch.chdir(orders.folder)
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        assert main(["plan", "orders.csv", "\u00e4.ndjson"]) == 0
+    assert "to:          \u00e4.ndjson\n" in said.getvalue()
 
 
 def test_a_plan_as_json(orders: Penstock) -> None:

@@ -19,7 +19,13 @@ import pytest
 from hypothesis import given, strategies as st
 
 from penstock.connectors.postgres import _row_messages, _row_stream
-from penstock.connectors.postgres._row_messages import Starts, overwrite_headers, whole_messages
+from penstock.connectors.postgres._row_messages import (
+    Starts,
+    end_of_whole_rows,
+    overwrite_headers,
+    rows_alone,
+    whole_messages,
+)
 from penstock.connectors.postgres._row_stream import RowStream, RowTooLong, WideRow
 from penstock.errors import Cancelled, SourceError
 from tests.connectors.parts import Cancellable, read_rows, read_table
@@ -37,6 +43,7 @@ END = b"c" + struct.pack(">I", 4) + b"C" + struct.pack(">I", 11) + b"COPY 3\0"
 NOTICE = b"N" + struct.pack(">I", 17) + b"SNOTICE\0d\0\0\0\0"
 # Lengths of which some bytes look like the beginning of a row: a "d" and a 0.
 TRICKY_SIZES = [0x64 - 4, 0x6400 - 4, 0x6464 - 4, 0x10064 - 4, 0x16400 - 4]
+TRICKIER_SIZE = 0xA6400 - 4  # of which they look like the end of one, too
 
 
 def message(row: bytes) -> bytes:
@@ -159,22 +166,28 @@ def test_every_row_once_and_nothing_else(
 
 
 @given(
-    rows=st.lists(st.one_of(texts, sizes), max_size=20),
-    places=st.lists(st.integers(0, 1 << 20), max_size=10),
+    rows=st.lists(st.one_of(texts, texts, sizes), max_size=20),
+    asides=st.lists(st.integers(0, 20), max_size=3),
+    places=st.lists(st.integers(0, 1 << 20) | st.integers(0, 30), max_size=10),
     chunk_bytes=st.integers(8, 1 << 17),
+    most_rows=st.sampled_from([1, 3, sys.maxsize]),
 )
 def test_nothing_but_rows_where_there_may_be_no_empty_lines(
-    rows: list[bytes], places: list[int], chunk_bytes: int
+    rows: list[bytes], asides: list[int], places: list[int], chunk_bytes: int, most_rows: int
 ) -> None:
-    """Every byte that the server has in a row, none of the protocol's, after the prefix of each chunk."""
-    with closing(Server([BEGIN, *cut(b"".join(map(message, rows)) + END, places)])) as server:
-        stream = server.stream(chunk_bytes, spaced=False, prefix=b"ab")
+    """Every byte that the server has in a row, none of the protocol's, after the prefix of each chunk; the rest is libpq's."""
+    sent = [NOTICE * asides.count(number) + message(row) for number, row in enumerate(rows)]
+    with closing(Server([BEGIN, *cut(b"".join(sent) + END, places)])) as server:
+        stream = server.stream(chunk_bytes, most_rows, spaced=False, prefix=b"ab")
         assert stream.begins()
         left = list(rows)
         for data, count, is_wide in chunks(stream):
             here, left = left[:count], left[count:]
             assert data == (b"" if is_wide else b"ab") + b"".join(here)
+            assert count <= most_rows
         assert left == []
+        assert stream.rows == len(rows)
+        assert server.rest() + b"".join(server.pieces) == END
 
 
 def test_few_rows_are_found_without_numpy(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,14 +203,17 @@ def test_few_rows_are_found_without_numpy(server: Server, monkeypatch: pytest.Mo
     monkeypatch.setattr(_row_stream, "overwrite_headers", noted)
     rows = [b"row %d\n" % number for number in range(40)]
     server.pieces[:] = [BEGIN, b"".join(map(message, rows)) + END]
-    stream = server.stream(chunk_bytes=64, spaced=False)
+    stream = server.stream(chunk_bytes=64, most_rows=100, spaced=False)
     assert stream.begins()
     assert b"".join(data for data, _count, _wide in chunks(stream)) == b"".join(rows)
     assert [kind for kind, _group in groupby(found)] == [list, np.ndarray]
 
 
 @pytest.mark.parametrize("many", [False, True])
-@given(rows=st.lists(st.one_of(texts, sizes), max_size=8), missing=st.integers(0, 400))
+@given(
+    rows=st.lists(st.one_of(texts, sizes, st.just(b"d" * (TRICKIER_SIZE - 1) + b"\n")), max_size=8),
+    missing=st.integers(0, 400) | st.sampled_from([TRICKIER_SIZE + length for length in (-1, 0, 1, 2, 3)]),
+)
 def test_rows_are_found_as_one_by_one(many: bool, rows: list[bytes], missing: int) -> None:
     """The fast way of finding where rows begin agrees with following their lengths."""
     data = b"".join(map(message, rows))[: -missing or None]
@@ -209,6 +225,9 @@ def test_rows_are_found_as_one_by_one(many: bool, rows: list[bytes], missing: in
         expected.append(place)
         place += len(row) + 5
     assert ([*map(int, starts)], end) == (expected, place)
+    if data:
+        assert end_of_whole_rows(bytearray(b"before" + data + b"after"), len(b"before"), len(b"before" + data)) == place
+        assert place == 0 or rows_alone(memoryview(data[:place])) == (b"".join(rows[: len(expected)]), len(expected))
 
 
 @pytest.mark.parametrize("chunk_bytes", [16, 64])

@@ -77,6 +77,8 @@ def say(text: str) -> None:
     flush_output()
 
 
-def _writable(text: str, encoding: str) -> str:
+def _writable(text: str, encoding: str | None) -> str:
     """Return ``text`` with escapes for what ``encoding`` has not: names of files and columns may have anything."""
+    if encoding is None:  # it is kept as text, in memory
+        return text
     return text.encode(encoding, "backslashreplace").decode(encoding)

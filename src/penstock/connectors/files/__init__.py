@@ -220,10 +220,9 @@ class FileSink:
     def _open_straight(self) -> int:
         """Open for writing; block, open to cancels, until a FIFO has a reader. There is no event to wait for."""
         if self._open_already is not None:
+            # Opened anew, a file would be written from its beginning, and a socket not at all.
             with self._as_sink_error():
-                return os.dup(
-                    self._open_already
-                )  # opened anew, it would begin at its beginning; a socket would not at all
+                return os.dup(self._open_already)
         while True:
             try:
                 with self._as_sink_error():

@@ -2,7 +2,8 @@
 
 libpq copies every row, and psycopg makes an object of it: a third of a microsecond a row, in which no other thread can run
 Python. Here rows stay as the server has sent them, but for the header of each (:mod:`penstock.connectors.postgres._row_messages`).
-It becomes empty lines, which who parses them skips; or bytes of 0, which no row has, and so one call removes them all.
+It becomes empty lines, which who parses them skips; or bytes of 0, which no row has, and so one call removes them all. Rows that only
+pass are not even counted before they are handed out.
 
 The connection remains libpq's. It has sent the statement and waits for the answer, of which everything that is no row is
 left to it: bytes are looked at first (``MSG_PEEK``), and taken only as far as they belong to rows. So it sees the answer to a
@@ -14,6 +15,7 @@ from __future__ import annotations
 import select
 import socket
 import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
@@ -24,8 +26,10 @@ from penstock.connectors.postgres._row_messages import (
     HEADER,
     ROW,
     Starts,
+    end_of_whole_rows,
     missing_bytes,
     overwrite_headers,
+    rows_alone,
     whole_messages,
 )
 from penstock.core.cancel import check_cancelled
@@ -116,7 +120,9 @@ class RowStream:
             chunk_bytes = min(chunk_bytes, most_row_bytes + HEADER.size)  # so none that is too long fits in
         self._spaced = spaced
         self._prefix = prefix
-        self._room = memoryview(bytearray(chunk_bytes))
+        self._only_pass = not spaced and most_rows == sys.maxsize
+        self._bytes = bytearray(chunk_bytes)
+        self._room = memoryview(self._bytes)
         self._whole = 0  # where the rows end that are handed out
         self._received = 0  # where those end, and what there is of one more, that are not
         self._apart = b"", 0  # the beginning of a message that is received elsewhere, and how much there is of it
@@ -149,8 +155,9 @@ class RowStream:
         """
         with self._borrowed():
             if rows := self._fill():
-                self.rows += rows
-                return Chunk(self._handed_out(), rows)
+                chunk = self._handed_out(rows)
+                self.rows += chunk.rows
+                return chunk
             if self.is_over or (row := self._wide_row()) is None:
                 return None
         self.rows += 1
@@ -179,18 +186,21 @@ class RowStream:
         finally:
             self._socket.detach()
 
-    def _handed_out(self) -> memoryview | bytearray:
-        rows = self._room[: self._whole]
+    def _handed_out(self, rows: int) -> Chunk:
+        messages = self._room[: self._whole]
         if self._spaced:
-            return rows
-        data = bytearray(self._prefix)
-        data += rows
-        return data.translate(None, bytes([_NEVER_IN_A_ROW]))
+            return Chunk(messages, rows)
+        if self._only_pass:
+            data, rows = rows_alone(messages)
+            return Chunk(self._prefix + data, rows)
+        spaced = bytearray(self._prefix)
+        spaced += messages
+        return Chunk(spaced.translate(None, bytes([_NEVER_IN_A_ROW])), rows)
 
     # --- receiving ----------------------------------------------------------------------------------------------
 
     def _fill(self) -> int:
-        """Fill the room with rows and return how many; none when it is over, or when not one fits in."""
+        """Fill the room with rows and return how many, or 1 and more; none when it is over, or when not one fits in."""
         left = self._received - self._whole
         self._room[:left] = self._room[self._whole : self._received]
         self._whole, self._received = 0, left
@@ -207,6 +217,10 @@ class RowStream:
         return self._received == len(self._room)
 
     def _whole_messages(self, until: int) -> tuple[Starts, int]:
+        """Return where whole ones begin behind those that there are, and where they end; if they only pass, one beginning."""
+        if self._only_pass:
+            end = end_of_whole_rows(self._bytes, self._whole, until) if until > self._whole else 0
+            return ((0,) if end else ()), end
         return whole_messages(self._room[self._whole : until], many=self.rows >= FEW_ROWS)
 
     def _accept(self, starts: Starts, end: int, rows: int) -> int:
@@ -216,7 +230,8 @@ class RowStream:
             end = int(starts[room_for])
             starts = starts[:room_for]
         if len(starts):
-            overwrite_headers(self._room[self._whole :], starts, _EMPTY_LINE if self._spaced else _NEVER_IN_A_ROW)
+            if not self._only_pass:
+                overwrite_headers(self._room[self._whole :], starts, _EMPTY_LINE if self._spaced else _NEVER_IN_A_ROW)
             self._whole += end
         return len(starts)
 
