@@ -81,9 +81,8 @@ class Endpoint:
         """
         try:
             there = quote(urljoin(f"{self._origin}{self.target}", reference.strip()), safe=_LEFT_AS_IT_IS)
-        except (
-            ValueError
-        ):  # brackets that are no IPv6 address; neither shown nor chained: there may be a password in it
+        except ValueError:  # brackets that are no IPv6 address
+            # Neither shown nor chained: there may be a password in it.
             raise ConfigurationError("the address it gives is not well-formed") from None
         elsewhere = Endpoint.of(there)
         return replace(elsewhere, private_headers=self.private_headers) if self.is_same_server(elsewhere) else elsewhere

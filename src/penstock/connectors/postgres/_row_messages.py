@@ -27,8 +27,8 @@ __all__ = [
     "ROW",
     "Starts",
     "end_of_whole_rows",
+    "headers_to_empty_lines",
     "missing_bytes",
-    "overwrite_headers",
     "rows_alone",
     "whole_messages",
 ]
@@ -38,6 +38,7 @@ ROW = ord("d")
 _NEXT = b"\nd\0"  # a row's end, and how the next begins: a chunk has no room for one whose length begins otherwise
 _BETWEEN = re.compile(_NEXT + b".{3}", re.DOTALL)
 _NO_ROW = re.compile(rb"\n[^d]\0")  # how a message after a row begins that is none; or within a length, rarely
+_EMPTY_LINES = b"\n" * HEADER.size
 FEW_ROWS = 10_000
 """So many are through by the time that numpy would be there."""
 
@@ -112,16 +113,15 @@ def rows_alone(messages: memoryview) -> tuple[bytes, int]:
     return rows, others + 1
 
 
-def overwrite_headers(block: memoryview, starts: Starts, filler: int) -> None:
-    """Put five times ``filler`` in the place of every header."""
+def headers_to_empty_lines(block: memoryview, starts: Starts) -> None:
+    """Put line ends in the place of every header."""
     if isinstance(starts, Sequence):
-        filling = bytes([filler]) * HEADER.size
         for start in starts:
-            block[start : start + HEADER.size] = filling
+            block[start : start + HEADER.size] = _EMPTY_LINES
     else:
         data = _numpy().frombuffer(block, _numpy().uint8)
-        _four_bytes(data)[starts] = int.from_bytes(bytes([filler]) * 4)
-        data[starts + 4] = filler
+        _four_bytes(data)[starts] = int.from_bytes(_EMPTY_LINES[:4])
+        data[starts + 4] = _EMPTY_LINES[4]
 
 
 def missing_bytes(head: bytes | bytearray, received: int) -> int:

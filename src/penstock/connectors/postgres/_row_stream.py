@@ -2,8 +2,8 @@
 
 libpq copies every row, and psycopg makes an object of it: a third of a microsecond a row, in which no other thread can run
 Python. Here rows stay as the server has sent them, but for the header of each (:mod:`penstock.connectors.postgres._row_messages`).
-It becomes empty lines, which who parses them skips; or bytes of 0, which no row has, and so one call removes them all. Rows that only
-pass are not even counted before they are handed out.
+It becomes empty lines, which who parses them skips, or is taken out when rows are handed out. Rows that only pass are not even counted
+before that.
 
 The connection remains libpq's. It has sent the statement and waits for the answer, of which everything that is no row is
 left to it: bytes are looked at first (``MSG_PEEK``), and taken only as far as they belong to rows. So it sees the answer to a
@@ -27,8 +27,8 @@ from penstock.connectors.postgres._row_messages import (
     ROW,
     Starts,
     end_of_whole_rows,
+    headers_to_empty_lines,
     missing_bytes,
-    overwrite_headers,
     rows_alone,
     whole_messages,
 )
@@ -46,8 +46,6 @@ _COPY_BEGINS = struct.Struct(">BIBH")  # an ``H``, its length, the format of all
 _FORMAT_BYTES = 2  # for each of the columns
 # Notices, parameters, notifications: they may come between rows, and nobody has asked for them.
 _ASIDES = frozenset(b"NSA")
-_EMPTY_LINE = ord("\n")
-_NEVER_IN_A_ROW = 0
 _WORTHWHILE_BYTES = 64 << 10  # servers send 8 KiB at a time, and looking at so few costs as much as at many
 GATHERING_SECONDS = 0.005
 _SLACK = 64  # one part in so many of a chunk may stay empty, rather than wait for rows that fit in exactly
@@ -190,12 +188,8 @@ class RowStream:
         messages = self._room[: self._whole]
         if self._spaced:
             return Chunk(messages, rows)
-        if self._only_pass:
-            data, rows = rows_alone(messages)
-            return Chunk(self._prefix + data, rows)
-        spaced = bytearray(self._prefix)
-        spaced += messages
-        return Chunk(spaced.translate(None, bytes([_NEVER_IN_A_ROW])), rows)
+        data, rows = rows_alone(messages)
+        return Chunk(self._prefix + data, rows)
 
     # --- receiving ----------------------------------------------------------------------------------------------
 
@@ -230,8 +224,8 @@ class RowStream:
             end = int(starts[room_for])
             starts = starts[:room_for]
         if len(starts):
-            if not self._only_pass:
-                overwrite_headers(self._room[self._whole :], starts, _EMPTY_LINE if self._spaced else _NEVER_IN_A_ROW)
+            if self._spaced:
+                headers_to_empty_lines(self._room[self._whole :], starts)
             self._whole += end
         return len(starts)
 
