@@ -93,7 +93,7 @@ def copy(
         destination_options: what only this kind of destination knows; see docs/connectors.md.
         max_memory: bytes that may be in flight, as a number or ``"128MiB"``; at least 16 MiB. See
             :mod:`penstock.flow.memory` for what they are spent on.
-        part_size: bytes of the first parts of a multipart upload; None: 5 MiB to S3, where later ones grow, to others as large
+        part_size: bytes of the first parts of a multipart upload; None: 8 MiB to S3, where later ones grow, to others as large
             as fits into ``max_memory``.
         concurrency: parts sent at once; None: up to 4.
         max_file_size: bytes of one file, as stored: the data goes into ``name.00001.csv.gz``, ``name.00002.csv.gz``, ...

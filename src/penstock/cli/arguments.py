@@ -234,7 +234,7 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--part-size",
         metavar="SIZE",
-        help="size of the first parts of an upload; default: 5MiB to S3, else as large as fits",
+        help="size of the first parts of an upload; default: 8MiB to S3, else as large as fits",
     )
     group.add_argument("--concurrency", metavar="N", type=_count, help="parts sent at once; default: up to 4")
     group.add_argument(

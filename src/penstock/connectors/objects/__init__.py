@@ -43,7 +43,7 @@ __all__ = ["ObjectSink", "part_plan", "sink", "source"]
 _MIB = 1 << 20
 _GIB = 1 << 30
 _DEFAULT_PART_ROOM = 16 * _MIB
-_ENOUGH_PART_BYTES = 5 * _MIB  # where later ones can be larger; more only takes more memory (docs/performance.md)
+_ENOUGH_PART_BYTES = 8 * _MIB  # where later ones can be larger; more only takes more memory (docs/performance.md)
 _DEFAULT_CONCURRENCY = 4
 
 _LIMITS: dict[Scheme, StoreLimits] = {
@@ -89,7 +89,7 @@ def part_plan(uri: str, part_room: int, concurrency: int, *, part_size: int | No
         uri: where to; its scheme counts.
         part_room: bytes of memory for each part.
         concurrency: how many are sent at once; with the one being filled, that many and one are in memory.
-        part_size: bytes of the first parts; None: 5 MiB to S3, where parts grow, else all the room there is.
+        part_size: bytes of the first parts; None: 8 MiB to S3, where parts grow, else all the room there is.
     """
     limits = _LIMITS[cast(Scheme, scheme_of(uri))]
     if part_size is None:

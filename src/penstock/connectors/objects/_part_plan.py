@@ -9,7 +9,7 @@ of 8 MiB, a usual choice, end at 78 GiB. Here parts grow instead:
 3. From part 6,000 on, memory or not, each has a five-hundredth of what was sent before, up to the store's largest. A
    part that memory has no room for waits in an unnamed temporary file, one being filled while one is on its way.
 
-With ``max_memory`` of 128 MiB (room for five parts of 16 MiB, the first of 5) memory alone lasts to about 150 GiB; for 5 TiB,
+With ``max_memory`` of 128 MiB (room for five parts of 16 MiB, the first of 8) memory alone lasts to about 170 GiB; for 5 TiB,
 long S3's largest object, two temporary files grow to 5 GiB each; the end comes at 15 TiB.
 """
 
