@@ -6,11 +6,13 @@ import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, BinaryIO, TypeVar, cast
 
 import pyarrow as pa
+from pyarrow import csv
 
 from penstock import connectors, formats
 from penstock.core.cancel import CancelScope
@@ -170,8 +172,15 @@ def cancelled_at_once(call: Callable[[], object]) -> None:
     assert ended == [True]
 
 
+@cache
+def _have_arrow_open_its_pipe() -> None:
+    """Arrow opens a pipe for signals with the first CSV it reads, and keeps it: that is nobody's leak."""
+    csv.read_csv(pa.BufferReader(b"a\n1\n"))
+
+
 def open_descriptors() -> set[str]:
     """What every open descriptor of this process leads to."""
+    _have_arrow_open_its_pipe()
     found = set()
     for entry in Path("/proc/self/fd").iterdir():
         try:

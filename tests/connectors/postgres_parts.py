@@ -38,7 +38,7 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(params=["past libpq", "by libpq"])
 def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows come as they do in the clear, and as over TLS: then what the socket has does not look like the answer to a COPY."""
+    """Rows come as they mostly do, and as where libpq is not on Linux, or GSSAPI encrypts what it sends."""
     if request.param == "by libpq":
         monkeypatch.setattr(RowStream, "begins", lambda _self: False)
 

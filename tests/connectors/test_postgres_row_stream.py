@@ -18,7 +18,9 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from penstock.connectors.postgres import _row_messages, _row_stream
+from penstock.connectors.postgres import _incoming, _row_messages, _row_stream
+from penstock.connectors.postgres._incoming import InTheClear, Socket
+from penstock.connectors.postgres._incoming_tls import UnderTls
 from penstock.connectors.postgres._row_messages import (
     Starts,
     end_of_whole_rows,
@@ -53,27 +55,35 @@ def message(row: bytes) -> bytes:
 class Server:
     """The other end of a socket. It sends the next piece when the reader waits, and leaves when it has none.
 
-    An empty piece is a pause that is longer than the reader waits, where it does not wait for ever.
+    A hasty one sends all of them then. An empty piece is a pause that is longer than the reader waits, where it does not wait for ever.
     """
 
     pieces: list[bytes]
     is_patient: bool = True
+    is_encrypted: bool = False
+    is_hasty: bool = False
     ends: tuple[socket.socket, socket.socket] = field(default_factory=socket.socketpair)
 
     def __post_init__(self) -> None:
         self.ends[0].setblocking(False)
         self.ends[1].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
 
+        self.records: list[int] = []
+
     def wait(self, descriptor: int, events: int, seconds: float | None = None) -> bool:
         """Stand in for a ``Waker``."""
         assert (descriptor, events) == (self.ends[0].fileno(), select.POLLIN)
-        if seconds == _row_stream.GATHERING_SECONDS:
+        if seconds == _incoming.GATHERING_SECONDS:
             return False  # what comes, comes when it is needed
         if self.pieces:
             piece = self.pieces.pop(0)
             if not piece:
                 return seconds is None
-            self.ends[1].sendall(piece)
+            for each in (piece, *self.pieces) if self.is_hasty else (piece,):
+                self.ends[1].sendall(each)
+                self.records.append(len(each))
+            if self.is_hasty:
+                self.pieces.clear()
         elif self.is_patient:
             self.ends[1].close()
         else:
@@ -94,15 +104,30 @@ class Server:
         prefix: bytes = b"",
     ) -> RowStream:
         """A reader of what it sends."""
+        ours = Socket(self.ends[0].fileno(), self)  # type: ignore[arg-type]  # it waits
         return RowStream(
-            self.ends[0].fileno(),
-            self,  # type: ignore[arg-type]  # it waits
+            UnderTls(ours, self) if self.is_encrypted else InTheClear(ours),
             chunk_bytes=chunk_bytes,
             most_rows=most_rows,
             most_row_bytes=most_row_bytes,
             spaced=spaced,
             prefix=prefix,
         )
+
+    def peek(self, room: memoryview) -> int:
+        """Stand in for a TLS session: each piece is a record."""
+        return self.ends[0].recv_into(self._within_record(room), 0, socket.MSG_PEEK)
+
+    def read(self, room: memoryview) -> int:
+        """Stand in for a TLS session."""
+        count = self.ends[0].recv_into(self._within_record(room))
+        if self.records:
+            self.records[0] -= count
+            self.records = [size for size in self.records if size]
+        return count
+
+    def _within_record(self, room: memoryview) -> memoryview:
+        return room[: self.records[0]] if self.records else room
 
     def rest(self) -> bytes:
         """What the reader has not taken."""
@@ -117,9 +142,9 @@ class Server:
             rest += data
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with closing(Server([])) as made:
+@pytest.fixture(params=["clear", "encrypted"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with closing(Server([], is_encrypted=request.param == "encrypted")) as made:
         yield made
 
 
@@ -144,13 +169,14 @@ sizes = st.sampled_from(TRICKY_SIZES).map(lambda size: b"d" * (size - 1) + b"\n"
     places=st.lists(st.integers(0, 1 << 20) | st.integers(0, 30), max_size=30),
     chunk_bytes=st.integers(8, 1 << 17),
     most_rows=st.integers(1, 12),
+    is_encrypted=st.booleans(),
 )
 def test_every_row_once_and_nothing_else(
-    rows: list[bytes], asides: list[int], places: list[int], chunk_bytes: int, most_rows: int
+    rows: list[bytes], asides: list[int], places: list[int], chunk_bytes: int, most_rows: int, *, is_encrypted: bool
 ) -> None:
     """However it is cut, in chunks within their bounds, without the notices; what ends it is left for libpq."""
     sent = [NOTICE * asides.count(number) + message(row) for number, row in enumerate(rows)]
-    with closing(Server([BEGIN, *cut(b"".join(sent) + END, places)])) as server:
+    with closing(Server([BEGIN, *cut(b"".join(sent) + END, places)], is_encrypted=is_encrypted)) as server:
         stream = server.stream(chunk_bytes, most_rows)
         assert stream.begins()
         left = list(rows)
@@ -170,13 +196,14 @@ def test_every_row_once_and_nothing_else(
     places=st.lists(st.integers(0, 1 << 20) | st.integers(0, 30), max_size=10),
     chunk_bytes=st.integers(8, 1 << 17),
     most_rows=st.sampled_from([1, 3, sys.maxsize]),
+    is_encrypted=st.booleans(),
 )
 def test_nothing_but_rows_where_there_may_be_no_empty_lines(
-    rows: list[bytes], asides: list[int], places: list[int], chunk_bytes: int, most_rows: int
+    rows: list[bytes], asides: list[int], places: list[int], chunk_bytes: int, most_rows: int, *, is_encrypted: bool
 ) -> None:
     """Every byte that the server has in a row, none of the protocol's, after the prefix of each chunk; the rest is libpq's."""
     sent = [NOTICE * asides.count(number) + message(row) for number, row in enumerate(rows)]
-    with closing(Server([BEGIN, *cut(b"".join(sent) + END, places)])) as server:
+    with closing(Server([BEGIN, *cut(b"".join(sent) + END, places)], is_encrypted=is_encrypted)) as server:
         stream = server.stream(chunk_bytes, most_rows, spaced=False, prefix=b"ab")
         assert stream.begins()
         left = list(rows)
@@ -231,14 +258,31 @@ def test_rows_are_found_as_one_by_one(many: bool, rows: list[bytes], missing: in
         assert place == 0 or rows_alone(memoryview(data[:place])) == (b"".join(rows[: len(expected)]), len(expected))
 
 
+@pytest.mark.parametrize("is_hasty", [False, True])
+@pytest.mark.parametrize("chunk_bytes", [16, 1000])
+@pytest.mark.parametrize("last", [b"last\n", b"l\n\n", b"\n", b"x" * 300 + b"\n"])
+def test_records_may_end_anywhere(last: bytes, chunk_bytes: int, *, is_hasty: bool) -> None:
+    """Of a record that is taken to see the next one, no byte belongs to what libpq has to see."""
+    data = message(b"first\n") + NOTICE + message(b"more\n") + message(last) + END
+    for first in range(1, len(data)):
+        for second in range(first, min(first + 8, len(data))):
+            pieces = [BEGIN, data[:first], data[first:second], data[second:]]
+            with closing(Server(list(filter(None, pieces)), is_encrypted=True, is_hasty=is_hasty)) as server:
+                stream = server.stream(chunk_bytes, spaced=False)
+                assert stream.begins()
+                assert b"".join(found for found, _rows, _wide in chunks(stream)) == b"first\nmore\n" + last
+                assert server.rest() + b"".join(server.pieces) == END
+
+
+@pytest.mark.parametrize("is_encrypted", [False, True])
 @pytest.mark.parametrize("chunk_bytes", [16, 64])
-def test_after_a_cancel_libpq_finds_the_next_message(chunk_bytes: int) -> None:
+def test_after_a_cancel_libpq_finds_the_next_message(chunk_bytes: int, *, is_encrypted: bool) -> None:
     """Wherever in a message it was: in the header of a row, in a row, in one that is wide, in a notice."""
     parts = [message(b"some\n"), NOTICE, message(b"more" * 10 + b"\n"), message(b"last\n"), END]
     data = b"".join(parts)
     boundaries = {len(data) - sum(map(len, parts[:count])) for count in range(len(parts) + 1)}
     for place in range(1, len(data)):
-        with closing(Server([BEGIN, data[:place]], is_patient=False)) as server:
+        with closing(Server([BEGIN, data[:place]], is_patient=False, is_encrypted=is_encrypted)) as server:
             stream = server.stream(chunk_bytes)
             assert stream.begins()
             with pytest.raises(Cancelled):
@@ -246,6 +290,7 @@ def test_after_a_cancel_libpq_finds_the_next_message(chunk_bytes: int) -> None:
                     if stream.is_over:
                         raise Cancelled
             server.ends[1].sendall(data[place:])
+            server.records.append(len(data) - place)
             stream.settle(monotonic() + 1)
             rest = server.rest()
             assert len(rest) in boundaries

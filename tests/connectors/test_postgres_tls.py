@@ -11,19 +11,22 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
+from penstock.connectors.postgres import _incoming_tls
+from penstock.connectors.postgres._libpq import Connection
 from penstock.errors import SinkError, SourceError
 from tests.connectors.parts import Cancellable, read_bytes, read_rows, read_table, source_of
-from tests.connectors.postgres_parts import environment, load, running
+from tests.connectors.postgres_parts import either_way, environment, load, running
 from tests.connectors.tls import make_certificate, own_address
 from tests.core.threads import wait_until
 from tests.servers import Unavailable
+from tests.servers.proxy import Proxy, Trouble
 
 if TYPE_CHECKING:
     from tests.servers.postgres import PostgresDatabase, PostgresServer
 
 psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
 
-__all__ = ["environment"]
+__all__ = ["either_way", "environment"]
 
 SECURED = "SELECT ssl::text AS tls FROM pg_catalog.pg_stat_ssl WHERE pid = pg_catalog.pg_backend_pid()"
 YES, NO = [{"tls": "true"}], [{"tls": "false"}]
@@ -241,14 +244,75 @@ def test_who_says_so_goes_without(elsewhere: PostgresDatabase, monkeypatch: pyte
     assert read_rows(source_of(elsewhere.uri, query=SECURED)) == YES
 
 
+@pytest.mark.usefixtures("either_way")
 def test_many_rows_come_through_tls(elsewhere: PostgresDatabase, certificate: Path) -> None:
-    """What is encrypted only libpq can read, so these go another way than rows in the clear, as values and as CSV."""
-    numbers = "SELECT i, repeat('x', i) AS t FROM generate_series(1, 3000) i"
+    """The same as in the clear, as values and as CSV, a wide one too; past libpq, and where that is out of reach."""
+    wide = "CASE i WHEN 2000 THEN repeat('y', 5000000) ELSE '' END"
+    numbers = f"SELECT i, repeat('x', i) || {wide} AS t FROM generate_series(1, 3000) i"
     secured = source_of(elsewhere.uri_with(sslrootcert=str(certificate), sslmode="verify-full"), query=numbers)
     in_the_clear = source_of(here(elsewhere).uri_with(sslmode="disable"), query=numbers)
     assert read_rows(secured) == read_rows(in_the_clear)
     assert [row["i"] for row in read_rows(secured)] == list(range(1, 3001))
     assert read_bytes(secured) == read_bytes(in_the_clear)
+
+
+def test_under_tls_rows_are_not_handed_out_one_by_one(
+    elsewhere: PostgresDatabase, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Unless it can not be told which libpq psycopg has: then they are, rather than asking the wrong one."""
+    secured = source_of(elsewhere.uri_with(sslmode="require"), query="SELECT 1 AS a")
+    taken: list[object] = []
+    collected = Connection._collected
+    monkeypatch.setattr(Connection, "_collected", lambda *given: taken.append(given) or collected(*given))
+    assert read_rows(secured) == [{"a": 1}]
+    assert taken == []
+    mapped = tmp_path / "maps"
+    mapped.write_text(
+        "".join(f"7f00-7f01 r-xp 00 fe:00 1 /lib/{name}\n" for name in ("libpq.so.5", "libpq-1a2b.so.5.18"))
+    )
+    monkeypatch.setattr(_incoming_tls, "_MAPPED", mapped)
+    _incoming_tls._libpq.cache_clear()
+    try:
+        assert read_rows(secured) == [{"a": 1}]
+    finally:
+        _incoming_tls._libpq.cache_clear()
+    assert len(taken) == 1
+
+
+@pytest.mark.parametrize("row", [1, 500_000])
+def test_an_error_comes_through_tls(elsewhere: PostgresDatabase, certificate: Path, row: int) -> None:
+    """The server's own words, before the first row and after many were taken past libpq."""
+    fails = f"SELECT 1 / ({row} - i) AS a FROM generate_series(1, 600000) i"
+    secured = source_of(elsewhere.uri_with(sslrootcert=str(certificate)), query=fails)
+    for read in (read_table, read_bytes):
+        with pytest.raises(SourceError, match="division by zero"):
+            read(secured)
+
+
+def test_a_connection_that_is_cut_under_tls(elsewhere: PostgresDatabase) -> None:
+    """An error, transient, however much of it has come."""
+    endless = "SELECT i, repeat('x', 1000) AS t FROM generate_series(1, 100000000) i"
+    with Proxy(elsewhere.port, down=Trouble("cut", 4 << 20)) as proxy:
+        proxied = dataclasses.replace(here(elsewhere), port=proxy.port)
+        with pytest.raises(SourceError) as caught:
+            read_table(source_of(proxied.uri_with(sslmode="require"), query=endless))
+    assert caught.value.transient
+
+
+def test_a_cancel_under_tls_stops_the_query(elsewhere: PostgresDatabase, certificate: Path) -> None:
+    """In the middle of rows: libpq finds the next message, and the server ends the query."""
+    uri = elsewhere.uri_with(sslrootcert=str(certificate))
+    seen = []
+
+    def read() -> None:
+        endless = source_of(uri, query="SELECT i, repeat('x', 700) AS t FROM generate_series(1, 100000000) i")
+        with endless.open_batches() as batches:
+            seen.extend(batch.num_rows for batch in batches)
+
+    call = Cancellable(read)
+    wait_until(lambda: len(seen) > 3)
+    assert call.cancel() < 0.5
+    assert running(here(elsewhere)) == []
 
 
 def test_a_server_without_tls_is_refused(elsewhere: PostgresDatabase, server: PostgresServer) -> None:

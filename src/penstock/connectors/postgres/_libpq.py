@@ -23,12 +23,16 @@ from typing import TYPE_CHECKING, Any, final
 from penstock._extras import need
 from penstock.connectors._descriptors import Waker
 from penstock.connectors.postgres import _libpq_stopping
+from penstock.connectors.postgres._incoming import InTheClear, Socket
+from penstock.connectors.postgres._incoming_tls import UnderTls, session_of
 from penstock.connectors.postgres._row_stream import HOLD_BACK_SECONDS, Chunk, RowStream, RowTooLong, WideRow
 from penstock.connectors.postgres._unfinished_row import UnfinishedRow
 from penstock.core._last_wait import last_wait
 
 if TYPE_CHECKING:
     from psycopg import pq
+
+    from penstock.connectors.postgres._incoming import Incoming
 
 __all__ = ["Connection", "LostConnection", "ServerError", "connected"]
 
@@ -157,10 +161,9 @@ class Connection:
             RowTooLong: a row is longer than ``most_row_bytes``. Mostly it is noticed before all of it has come.
         """
         self._send(self._pgconn.send_query, statement.encode())
-        if not self._pgconn.ssl_in_use:
+        if (incoming := self._incoming()) is not None:
             stream = RowStream(
-                self._pgconn.socket,
-                self._waker,
+                incoming,
                 chunk_bytes=chunk_bytes,
                 most_rows=most_rows,
                 most_row_bytes=most_row_bytes,
@@ -170,8 +173,17 @@ class Connection:
             if stream.begins():
                 yield from self._streamed(stream, headers)
                 return
+            self._have_libpq_read()
         self._start_copy(self._libpq.ExecStatus.COPY_OUT)
         yield from self._collected(chunk_bytes, most_rows, most_row_bytes, prefix)
+
+    def _incoming(self) -> Incoming | None:
+        """What the server sends, where it can be had without libpq."""
+        socket = Socket(self._pgconn.socket, self._waker)
+        if not self._pgconn.ssl_in_use:
+            return InTheClear(socket)
+        session = session_of(self._pgconn, socket)
+        return None if session is None else UnderTls(socket, session)
 
     def _streamed(self, stream: RowStream, headers: int) -> Iterator[Chunk | WideRow]:
         """Yield what is received without libpq, then have it say whether that was all."""
@@ -183,10 +195,16 @@ class Connection:
         except OSError as exc:
             raise LostConnection(f"could not receive data from server: {exc.strerror}") from exc
         self._row_stream = None
+        self._have_libpq_read()
         sent = self._last_result().command_tuples
         come = stream.rows - headers
         if sent != come:
             raise LostConnection(f"the server says that it has sent {sent} rows, and {come} have come")
+
+    def _have_libpq_read(self) -> None:
+        """Give libpq what was seen and left to it: under TLS that is in the socket no more, where it is waited for."""
+        with self._foreign_errors_translated():
+            self._pgconn.consume_input()
 
     def _collected(
         self, chunk_bytes: int, most_rows: int, most_row_bytes: int | None, prefix: bytes

@@ -71,6 +71,7 @@ def _is_idle_within(pgconn: pq.abc.PGconn, seconds: float) -> bool:
     """Throw away what the server sends until it is done, for ``seconds`` at most."""
     statuses = _psycopg().pq.ExecStatus
     deadline = monotonic() + seconds
+    pgconn.consume_input()  # under TLS what comes next may have left the socket, on which the waits are
     while monotonic() < deadline:
         if pgconn.is_busy():
             _receive(pgconn, deadline)

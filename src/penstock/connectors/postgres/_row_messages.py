@@ -26,6 +26,7 @@ __all__ = [
     "HEADER",
     "ROW",
     "Starts",
+    "are_only_rows",
     "end_of_whole_rows",
     "headers_to_empty_lines",
     "missing_bytes",
@@ -38,6 +39,7 @@ ROW = ord("d")
 _NEXT = b"\nd\0"  # a row's end, and how the next begins: a chunk has no room for one whose length begins otherwise
 _BETWEEN = re.compile(_NEXT + b".{3}", re.DOTALL)
 _NO_ROW = re.compile(rb"\n[^d]\0")  # how a message after a row begins that is none; or within a length, rarely
+_PERHAPS_NO_ROW = re.compile(rb"\n[^d](\0|\Z)")  # and perhaps only the beginning of that
 _EMPTY_LINES = b"\n" * HEADER.size
 FEW_ROWS = 10_000
 """So many are through by the time that numpy would be there."""
@@ -97,6 +99,12 @@ def end_of_whole_rows(room: bytearray, start: int, until: int) -> int:
     if missing_bytes(room[last : last + HEADER.size][: until - last], until - last) > 0:
         return last - start
     return last + 1 + int(HEADER.unpack_from(room, last)[1]) - start
+
+
+def are_only_rows(room: memoryview, whole: int, begun: int, until: int) -> bool:
+    """Whether ``room[begun:until]`` surely has nothing but rows, and the beginning of one. ``room[whole]`` begins a message."""
+    line_end = max(whole, begun - 1)  # behind which another message may begin
+    return room[whole] == ROW and not _PERHAPS_NO_ROW.search(room, line_end, until)
 
 
 def _last_header(room: bytearray, start: int, until: int) -> int:

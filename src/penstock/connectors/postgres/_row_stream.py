@@ -1,4 +1,4 @@
-"""Receive the rows of a COPY from the socket itself, as many at once as have come, to where they are parsed.
+"""Receive the rows of a COPY past libpq, as many at once as have come, to where they are parsed.
 
 libpq copies every row, and psycopg makes an object of it: a third of a microsecond a row, in which no other thread can run
 Python. Here rows stay as the server has sent them, but for the header of each (:mod:`penstock.connectors.postgres._row_messages`).
@@ -6,18 +6,14 @@ It becomes empty lines, which who parses them skips, or is taken out when rows a
 before that.
 
 The connection remains libpq's. It has sent the statement and waits for the answer, of which everything that is no row is
-left to it: bytes are looked at first (``MSG_PEEK``), and taken only as far as they belong to rows. So it sees the answer to a
+left to it: bytes are looked at first, and taken only as far as they belong to rows. So it sees the answer to a
 statement that has no rows, and reports errors, or the end, as it always does.
 """
 
 from __future__ import annotations
 
-import select
-import socket
 import struct
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple, final
 
@@ -35,9 +31,9 @@ from penstock.connectors.postgres._row_messages import (
 from penstock.core.cancel import check_cancelled
 
 if TYPE_CHECKING:
-    from penstock.connectors._descriptors import Waker
+    from penstock.connectors.postgres._incoming import Incoming
 
-__all__ = ["GATHERING_SECONDS", "HOLD_BACK_SECONDS", "Chunk", "RowStream", "RowTooLong", "WideRow"]
+__all__ = ["HOLD_BACK_SECONDS", "Chunk", "RowStream", "RowTooLong", "WideRow"]
 
 HOLD_BACK_SECONDS = 0.02
 """How long rows that have come wait for more, before they are handed out."""
@@ -46,10 +42,7 @@ _COPY_BEGINS = struct.Struct(">BIBH")  # an ``H``, its length, the format of all
 _FORMAT_BYTES = 2  # for each of the columns
 # Notices, parameters, notifications: they may come between rows, and nobody has asked for them.
 _ASIDES = frozenset(b"NSA")
-_WORTHWHILE_BYTES = 64 << 10  # servers send 8 KiB at a time, and looking at so few costs as much as at many
-GATHERING_SECONDS = 0.005
 _SLACK = 64  # one part in so many of a chunk may stay empty, rather than wait for rows that fit in exactly
-_READ = select.POLLIN
 
 
 class Chunk(NamedTuple):
@@ -89,8 +82,7 @@ class RowStream:
     """The rows of one COPY, for whose answer libpq waits. Until they are over, libpq is not asked for anything.
 
     Args:
-        descriptor: libpq's socket, which does not block. It is not closed.
-        waker: waits for it.
+        incoming: what the server sends.
         chunk_bytes: the most bytes of a chunk, apart from a row that is wider.
         most_rows: at most so many rows in a chunk.
         most_row_bytes: the longest row allowed.
@@ -101,8 +93,7 @@ class RowStream:
 
     def __init__(
         self,
-        descriptor: int,
-        waker: Waker,
+        incoming: Incoming,
         *,
         chunk_bytes: int,
         most_rows: int,
@@ -110,8 +101,8 @@ class RowStream:
         spaced: bool,
         prefix: bytes = b"",
     ) -> None:
-        self._descriptor = descriptor
-        self._waker = waker
+        self._incoming = incoming
+        self._socket = incoming.socket
         self._most_rows = most_rows
         self._most_row_bytes = most_row_bytes
         if most_row_bytes is not None:
@@ -128,21 +119,28 @@ class RowStream:
         self.is_over = False
 
     def begins(self) -> bool:
-        """Block until the server answers; whether it does so with rows, in the clear. If not, nothing is taken.
+        """Block until the server answers; whether it does so with rows. If not, nothing is taken.
 
-        What is encrypted, by TLS or GSSAPI, does not look like it.
+        What is encrypted by GSSAPI does not look like it.
         """
-        self._waker.wait(self._descriptor, _READ)
-        with self._borrowed():
-            head = self._socket.recv(_COPY_BEGINS.size, socket.MSG_PEEK)
+        with self._socket.borrowed():
+            head = self._beginning(_COPY_BEGINS.size)
             if len(head) < _COPY_BEGINS.size:
                 return False
             kind, length, _format, columns = _COPY_BEGINS.unpack(head)
             size = _COPY_BEGINS.size + _FORMAT_BYTES * columns
-            if kind != ord("H") or length + 1 != size or len(self._socket.recv(size, socket.MSG_PEEK)) < size:
+            if kind != ord("H") or length + 1 != size or len(self._beginning(size)) < size:
                 return False
-            self._socket.recv(size)
+            self._incoming.receive(memoryview(bytearray(size)))
         return True
+
+    def _beginning(self, size: int) -> bytes:
+        head = bytearray(size)
+        while True:
+            try:
+                return bytes(head[: self._incoming.peek(memoryview(head))])
+            except BlockingIOError:
+                self._socket.wait()
 
     def chunk(self) -> Chunk | WideRow | None:
         """Block until there are rows; None after the last, or when something has happened that libpq knows.
@@ -151,7 +149,7 @@ class RowStream:
             RowTooLong: a row is longer than allowed. Not much more than a chunk has been received of it.
             OSError: the connection is broken.
         """
-        with self._borrowed():
+        with self._socket.borrowed():
             if rows := self._fill():
                 chunk = self._handed_out(rows)
                 self.rows += chunk.rows
@@ -164,25 +162,21 @@ class RowStream:
     def settle(self, deadline: float) -> None:
         """Receive the rest of a message that has begun, until ``deadline`` at most, and forget it: libpq takes the next."""
         head, received = self._apart if self._apart[1] else self._begun()
-        with self._borrowed():
+        with self._socket.borrowed():
             while received and (missing := missing_bytes(head, received)):
-                poll = select.poll()
-                poll.register(self._descriptor, _READ)
-                if not poll.poll(max(0.0, deadline - monotonic()) * 1000):
+                more = self._room[:missing]
+                if not (count := self._received_until(more, deadline)):
                     return
-                if not (more := self._socket.recv(min(missing, len(self._room)))):
-                    return
-                head, received = _longer(head, more), received + len(more)
+                head, received = _longer(head, more[:count]), received + count
 
-    @contextmanager
-    def _borrowed(self) -> Iterator[None]:
-        """Have the socket as an object. Not for longer: should nobody come back here, it would close what is libpq's."""
-        self._socket = socket.socket(fileno=self._descriptor)
-        try:
-            self._socket.settimeout(0)
-            yield
-        finally:
-            self._socket.detach()
+    def _received_until(self, room: memoryview, deadline: float) -> int:
+        """Receive into ``room``, until ``deadline`` at most; return how many bytes. No cancel wakes this."""
+        while True:
+            try:
+                return self._incoming.receive(room)
+            except BlockingIOError:
+                if not self._socket.wait_regardless(deadline - monotonic()):
+                    return 0
 
     def _handed_out(self, rows: int) -> Chunk:
         messages = self._room[: self._whole]
@@ -255,28 +249,19 @@ class RowStream:
         """Block until something has come; return how much can be seen of it behind what was received, 0 at the end."""
         check_cancelled()
         if self.rows:
-            self._gather()
+            self._incoming.gather(len(self._room) - self._received)
         while True:
             try:
-                return self._socket.recv_into(self._room[self._received :], 0, socket.MSG_PEEK)
+                return self._incoming.look(self._room, self._whole, self._received)
             except BlockingIOError:
-                if not self._waker.wait(self._descriptor, _READ, seconds):
+                if not self._socket.wait(seconds):
                     return None
-
-    def _gather(self) -> None:
-        """Let more come than the next few rows, unless that takes longer than a moment."""
-        enough = min(_WORTHWHILE_BYTES, len(self._room) - self._received)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, enough)
-        try:
-            self._waker.wait(self._descriptor, _READ, GATHERING_SECONDS)
-        finally:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)  # as libpq knows it
 
     def _take(self, size: int) -> None:
         """Receive what was seen."""
         until = self._received + size
-        while self._received < until:
-            self._received += self._socket.recv_into(self._room[self._received : until])
+        self._incoming.take(self._room[self._received : until])
+        self._received = until
 
     def _wide_row(self) -> bytearray | None:
         """Receive a row that does not fit in, whose beginning fills the room; None when the rest of it does not come."""
@@ -304,9 +289,9 @@ class RowStream:
         head, received = self._apart
         while rest:
             try:
-                count = self._socket.recv_into(rest)
+                count = self._incoming.receive(rest)
             except BlockingIOError:
-                self._waker.wait(self._descriptor, _READ)
+                self._socket.wait()
                 continue
             if not count:
                 self.is_over = True
