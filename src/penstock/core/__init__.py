@@ -7,7 +7,9 @@ below it (import-linter enforces the order):
     pool                      a bounded pool of worker threads
     pipe | channel | taskgroup
     budget                    how many bytes may be in flight
-    _threads, _future         own a thread; hold its result
+    _threads                  own a thread
+    _future                   hold the result of one (beside it: _async_end, _last_wait)
     _parking                  the one way to wait
     cancel                    why and when to stop waiting
+    _anyio, _handled, _origin, _solitude    helpers that use none of the others
 """

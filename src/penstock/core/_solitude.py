@@ -1,8 +1,8 @@
-"""Prove that nobody but the waiting thread could end its wait.
+"""Count the references to an object from this thread's own stack, to prove that no other thread can reach it.
 
 Waiting on one end of a pipe whose other end only the waiting thread can reach is a deadlock. The proof is a count:
-every reference to the other end is a local variable of a function that is active in this very thread. One
-reference more, wherever it is, and somebody else may hold the end; then nothing is claimed.
+every reference to the other end is a local variable of a function that is active in this very thread. If there is one
+reference more, anywhere, somebody else may hold the end, and no deadlock is claimed. ``pipe/_deadlock.py`` uses this.
 """
 
 from __future__ import annotations

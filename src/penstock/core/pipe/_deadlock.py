@@ -1,6 +1,7 @@
 """Detect that a thread waits on a pipe for something only that thread itself could do, and raise ``WouldDeadlock``.
 
-Two cases: a signal handler that uses a pipe its own thread is busy with, and a thread that alone holds both ends.
+Two cases: a signal handler that uses a pipe its own thread is busy with, and a wait for the other end where no other
+thread exists or could reach it.
 """
 
 from __future__ import annotations
