@@ -30,7 +30,7 @@ def references_from_this_stack(thing: object) -> int:
 def _count_in(frame: FrameType, thing: object) -> int:
     code = frame.f_code
     values = frame.f_locals
-    # A variable that a nested function shares lives in a cell, and whoever has that function can reach it.
+    # A variable shared with a nested function lives in a cell, which whoever has that function can reach.
     count = sum(values.get(name) is thing for name in code.co_varnames if name not in code.co_cellvars)
     if sys.version_info < (3, 13) and sys.getrefcount(values) <= _HELD_BY_FRAME_ONLY:
         # A snapshot there, which would keep every one of these values alive until the function ends; and, should the
