@@ -1,4 +1,4 @@
-"""Refuse a value that is larger than all the memory there is, and say which it is."""
+"""Refuse rows that are larger than ``max_memory``, naming the row and the column."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["narrow_enough"]
 
 
 def narrow_enough(stream: BatchStream, most_bytes: int, *, where: str) -> Iterator[pa.RecordBatch]:
-    """Yield the batches of ``stream``, none of which has a row beyond ``most_bytes``.
+    """Yield the batches of ``stream``, and refuse one with a row of more than ``most_bytes``.
 
-    Sources cut batches to a small part of that, so a batch is only this large when it holds such a row. Some sources
-    notice earlier, while the row still arrives.
+    Sources cut batches to a small part of that, so a batch is only this large if it holds such a row. Some sources
+    notice earlier, while the row is still arriving.
 
     Raises:
-        SourceError: there is one; names row and column.
+        SourceError: a row is too large; the message names the row and the column.
     """
     rows_before = 0
     for batch in stream:
