@@ -1,4 +1,4 @@
-"""How much a copy may store, guessed from what its source says before it is read. Pure."""
+"""Estimate how many bytes a copy will store, from what its source says before it is read. Pure."""
 
 from __future__ import annotations
 

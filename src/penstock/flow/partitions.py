@@ -1,9 +1,9 @@
-"""What a source that is read in several ranges at once promises, and a sink that takes them. Protocols and values only.
+"""The protocols of sources that can be read in several ranges at once, and of sinks for such ranges (``partitions``).
 
     Source.partitioned --> N x (Source --> [encode] --> [compress] --> Publication.store) --> Publication.publish
 
-All ranges are of one snapshot, and every row is in one of them; each is stored as a part of its own, and none of them
-stays unless all are there.
+All ranges see one snapshot, and every row is in exactly one of them. Each range is stored as a part of its own, and no
+part stays unless all are complete.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Read JSON objects, one a line, block by block, and say at which line it goes wrong."""
+"""Read NDJSON (one JSON object per line) block by block; errors name the line."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Encode rows that have wide values a piece at a time, so that only the value itself is held whole.
+"""Encode rows with very large values in pieces, so that no copy of the whole row is made.
 
-A column writer holds a batch several times: as its own buffer, as the output that grows, and as the bytes that are handed on.
-For ordinary batches that is some MiB. A row of 64 MiB would be held five times, so it goes another way: a mark is put in the
-place of each wide value, the writer writes the row, and in the output the value takes the place of its mark. The value is
-written by the same writer, as many short texts, each between two marks: so that it comes out as if it had been one.
+A column writer holds a batch several times: in its own buffer, in the growing output, and in the bytes it returns. For
+ordinary batches that is some MiB, but a row of 64 MiB would be held five times. So each wide value of such a row is
+replaced by a mark, the writer writes the row, and in the output the value is put in the place of its mark. The same writer
+writes the value, as many short texts each between two marks, so that the result is the same as if it were written at once.
 """
 
 from __future__ import annotations

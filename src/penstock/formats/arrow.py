@@ -1,10 +1,10 @@
-"""Arrow's own formats (IPC): the data as it is in memory, every type exactly.
+"""Arrow's own formats (IPC), ``arrow`` and ``arrows``: the data as it is in memory, with every type kept exactly.
 
-There are two. The *stream* begins with the schema and ends with an end mark; the *file* (also known as Feather 2) is a
-stream between two marks, with a table of contents behind it, so that it can be read in any order. Both are written
-from beginning to end, and both are read so: what is asked for as one is recognised as the other.
+The *stream* (``arrows``) begins with the schema and ends with an end mark. The *file* (``arrow``, also known as Feather 2)
+is a stream between two magic numbers, followed by a table of contents, so that it can be read in any order. Here both are
+written and read from beginning to end, and when reading either is recognised, whichever was asked for.
 
-The end mark is optional in the standard, so Arrow takes a stream that was cut between two batches for a shorter one.
+The standard makes the end mark optional, so Arrow takes a stream that was cut off between two batches for a shorter one.
 Here it is required.
 """
 

@@ -1,16 +1,17 @@
-"""gzip and zstd, both ways, as streams in bounded memory.
+"""Compress and decompress gzip and zstd, as streams in bounded memory.
 
-The end mark of a compressed stream (gzip's trailer, zstd's last block) says "this is all there was". So it is written
-in one place only: after the stream being compressed has ended by itself. A stream that raises leaves compressed
-bytes without their end, which every reader refuses. In the other direction, compressed bytes that stop before the end
-mark raise; they never look like a shorter stream.
+The end mark of a compressed stream (gzip's trailer, zstd's last block) says that the data is complete. So it is written
+only after the stream being compressed has ended without an error. If that stream raises, the compressed bytes have no end
+mark, and every reader refuses them. When reading, compressed bytes that stop before the end mark raise; they never look
+like a shorter stream.
 
-A compression may have a level: ``"gzip:9"``, ``"zstd:19"``. Higher ones are slower and smaller. zstd's are limited to
-19, which needs about 90 MiB; those above are for those who have gigabytes to spare on both sides.
+A compression may have a level: ``"gzip:9"``, ``"zstd:19"``. Higher levels are slower and the result is smaller. zstd's
+levels end at 19 here, which needs about 90 MiB; higher ones would take gigabytes on both sides.
 
-Arrow decompresses zstd: it holds that rule, with bounded output. ``zstandard``'s own readers end quietly where the data was
-cut, and its one-shot objects expand a few bytes to any size. Arrow does not compress: its output streams write the end
-mark when they are garbage-collected. For gzip, see :mod:`penstock.formats._gzip_reader`.
+Arrow decompresses zstd, as it keeps the rule above and its output is bounded. ``zstandard``'s own readers end silently
+where the data was cut off, and its one-shot objects expand a few bytes to any size. Arrow is not used to compress, because
+its output streams write the end mark when they are garbage-collected. For gzip, see
+:mod:`penstock.formats._gzip_reader`.
 """
 
 from __future__ import annotations

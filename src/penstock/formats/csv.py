@@ -1,16 +1,15 @@
-r"""CSV as RFC 4180 has it, with a header line; NULL is an empty field, the empty string is ``""``.
+r"""CSV as in RFC 4180, with a header line. NULL is an empty field; the empty string is ``""``.
 
-Reading takes nothing for granted: every column is text unless the caller knows better (``schema``) or asks for
-guesses (``infer_types``), so that ``007``, ``1.10`` and ``2024-02-30`` arrive as they are. It is also strict about
-quotes. A lenient reader takes ``5" pipe`` as it stands, but then a quoted field that was cut off in the middle reads
-as a shorter one; here both are an error that names the line.
+Reading guesses nothing: every column is text unless the caller gives its type (``schema``) or asks for guesses
+(``infer_types``), so ``007``, ``1.10`` and ``2024-02-30`` arrive unchanged. It is also strict about quotes. A lenient
+reader accepts ``5" pipe``, but then reads a quoted field that was cut off as a shorter one; here both are errors that
+name the line.
 
-Writing quotes every string and no NULL, which keeps the two apart. PostgreSQL's ``COPY ... CSV`` follows the same
-rule, so its output reads back here, and ours there. What CSV has no form for goes as text: bytes as base64,
-lists and structs as JSON. NaN and the infinities are spelled as PostgreSQL does.
+Writing quotes every string and no NULL, so the two can be told apart. PostgreSQL's ``COPY ... CSV`` follows the same
+rule, so each can read the other's output. Values that CSV has no form for are written as text: bytes as base64, lists
+and structs as JSON. NaN and the infinities are spelled as in PostgreSQL.
 
-Other characters between fields and around text, another text for NULL, no header line: see :class:`Csv`. The encoding
-is always UTF-8.
+For another delimiter or quote, another text for NULL, or no header line, see :class:`Csv`. The encoding is always UTF-8.
 """
 
 from __future__ import annotations

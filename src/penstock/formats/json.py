@@ -1,6 +1,6 @@
-"""JSON: one array of objects. What stands in it is as in NDJSON, see :mod:`penstock.formats.ndjson`.
+"""JSON: one array of objects, whose values are as in NDJSON; see :mod:`penstock.formats.ndjson`.
 
-Both ways it goes through memory record by record: an array of any size is written and read in bounded memory.
+An array of any size is written and read record by record, in bounded memory.
 """
 
 from __future__ import annotations

@@ -1,14 +1,13 @@
-"""NDJSON (JSON Lines): one JSON object a line. The format to copy when adding one.
+"""NDJSON (JSON Lines): one JSON object per line. To add a format of your own, start from this module.
 
 Writing keeps every value: decimals are numbers with all their digits, timestamps ISO 8601 text (with offset where
 there is a time zone), bytes base64 text, NULL an explicit ``null``. JSON has no NaN and no infinity: they become the
 strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``, as PostgreSQL's ``to_json`` writes them. What has no form in text,
 such as a year beyond 9999, is an error that names the column: see :mod:`penstock.formats._text_limits`.
 
-Reading finds the columns and their types in the first :data:`FIRST_BLOCK_BYTES`, and nothing bends to them later:
-a field that appears afterwards, a value of another type, or a number that neither an int64 nor a double holds exactly,
-is an error that names the line, or for the latter two what ``on_type_loss`` says. Text stays text, also where it looks like a
-date.
+Reading infers the columns and their types from the first :data:`FIRST_BLOCK_BYTES`, and later values are not made to fit.
+A field that appears afterwards is an error that names the line. A value of another type, or a number that neither an
+int64 nor a double holds exactly, is treated as ``on_type_loss`` says. Text stays text, even if it looks like a date.
 """
 
 from __future__ import annotations

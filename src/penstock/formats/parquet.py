@@ -1,11 +1,11 @@
-"""Parquet: columns, compressed, with types that databases and dataframes share.
+"""Parquet: compressed columns, with types that databases and data frames share.
 
-A Parquet file ends with its table of contents, and is nothing without it. That is written only after the data has
-ended by itself: Arrow's writer would also write it after an error, when it is closed or garbage-collected, and a
-short file would look complete.
+A Parquet file ends with its table of contents, without which it cannot be read. That is written only after the data has
+ended without an error. (Arrow's writer, when closed or garbage-collected, would write it after an error too, and an
+incomplete file would look complete.)
 
-Writing goes from beginning to end, one row group after another, each bounded in bytes rather than rows. Reading begins
-at the end, so it needs a stream that can be read from anywhere: a file, an object in a store.
+Writing goes from beginning to end, one row group after another, each bounded in bytes rather than rows. Reading starts at
+the end of the file, so it needs a stream with random access: a file, or an object in a store.
 """
 
 from __future__ import annotations
