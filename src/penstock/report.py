@@ -25,7 +25,7 @@ class Report:
         location: where the data can be found now, without secrets; ``""`` if nowhere (standard output).
         skipped: True if the destination existed and ``if_exists="skip"``; nothing was read or written then.
         format: the format that was written, such as ``"csv"``; ``""`` for a table.
-        compression: ``"gzip"``, ``"zstd"`` or None.
+        compression: ``"gzip"``, ``"zstd"`` or None; with its level, if one was asked for: ``"zstd:9"``.
         rows: rows copied; None if bytes passed through uncounted.
         bytes: bytes stored at the destination, after compression; for a table, bytes of Arrow data loaded.
         bytes_before_compression: bytes before compression.

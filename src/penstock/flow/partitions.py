@@ -63,7 +63,7 @@ class PartitionableSource(Source, Protocol):
             by: column whose values the ranges are of; None for what the source finds best.
 
         Raises:
-            ConfigurationError: it can not be divided so; says why, and what to do. When called, if that can be told
+            ConfigurationError: it cannot be divided so; says why, and what to do. When called, if that can be told
                 without looking.
             SourceError: as ``open_*`` would, when the block is entered.
         """

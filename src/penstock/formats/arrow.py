@@ -62,7 +62,7 @@ class _Ipc(BaseFormat):
         When anything fails, what was written so far has no end mark.
 
         Raises:
-            ConfigurationError: a column can not be written.
+            ConfigurationError: a column cannot be written.
         """
         rows = 0
         with finishing(out, lambda file: self._writer(file, batches.schema)) as writer:
@@ -110,7 +110,7 @@ class ArrowFile(_Ipc):
         """Write every batch; return the number of rows. Does not close ``out``.
 
         Raises:
-            ConfigurationError: a column can not be written; or its dictionary changes, which the file format does not allow.
+            ConfigurationError: a column cannot be written; or its dictionary changes, which the file format does not allow.
         """
         try:
             return super().encode(batches, out)

@@ -62,7 +62,7 @@ class Csv(BaseFormat):
         infer_types: when reading without a schema, guess types from the first block instead of taking text.
         block_bytes: how much to read, parse and hand on at a time.
         max_record_bytes: the longest record allowed when reading.
-        on_type_loss: what to do about values that the type of their column can not hold, when reading.
+        on_type_loss: what to do about values that the type of their column cannot hold, when reading.
         losses: told about those that became NULL.
     """
 
@@ -110,7 +110,7 @@ class Csv(BaseFormat):
         """Write a header line and every batch; return the number of rows. Does not close ``out``.
 
         Raises:
-            ConfigurationError: a column has a type or a value that CSV can not hold, or there are rows without columns.
+            ConfigurationError: a column has a type or a value that CSV cannot hold, or there are rows without columns.
         """
         refuse_types(_columns.unwrapping(batches.schema)[0], json_text)
         if self.header:

@@ -37,7 +37,7 @@ class Json(BaseFormat):
         block_bytes: how much to read, parse and hand on at a time.
         first_block_bytes: how much to look at for the types, when reading without a schema.
         max_record_bytes: the longest record allowed when reading.
-        on_type_loss: what to do about values that the type of their column can not hold, when reading.
+        on_type_loss: what to do about values that the type of their column cannot hold, when reading.
         losses: told about those that became NULL.
     """
 
@@ -58,7 +58,7 @@ class Json(BaseFormat):
         When anything fails, the closing bracket is never written.
 
         Raises:
-            ConfigurationError: two columns have the same name, or one has a type or a value that JSON can not hold.
+            ConfigurationError: two columns have the same name, or one has a type or a value that JSON cannot hold.
         """
         rows = 0
         separator = b"[\n"

@@ -55,7 +55,7 @@ class Ndjson(BaseFormat):
         block_bytes: how much to read, parse and hand on at a time.
         first_block_bytes: how much to look at for the types, when reading without a schema.
         max_record_bytes: the longest line allowed when reading.
-        on_type_loss: what to do about values that the type of their column can not hold, when reading.
+        on_type_loss: what to do about values that the type of their column cannot hold, when reading.
         losses: told about those that became NULL.
     """
 
@@ -76,7 +76,7 @@ class Ndjson(BaseFormat):
         """Write every batch; return the number of rows. Does not close ``out``.
 
         Raises:
-            ConfigurationError: two columns have the same name, or one has a type or a value that JSON can not hold.
+            ConfigurationError: two columns have the same name, or one has a type or a value that JSON cannot hold.
         """
         rows = 0
         for count, lines in encoded_lines(batches):
@@ -119,7 +119,7 @@ def encoded_lines(batches: BatchStream) -> Iterator[tuple[int, Iterable[bytes]]]
     Without it, because JSON has something else there, and taking it away later would copy everything.
 
     Raises:
-        ConfigurationError: two columns have the same name, or one has a type or a value that JSON can not hold.
+        ConfigurationError: two columns have the same name, or one has a type or a value that JSON cannot hold.
     """
     _refuse_repeated_names(batches.schema.names)
     refuse_types(_columns.unwrapping(batches.schema)[0], json_text)

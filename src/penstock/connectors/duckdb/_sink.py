@@ -79,7 +79,7 @@ class DuckdbSink:
         """Return the types that the columns of a new table would have. Touches nothing.
 
         Raises:
-            SinkError: DuckDB can not hold one of them, or takes two of their names for one.
+            SinkError: DuckDB cannot hold one of them, or takes two of their names for one.
         """
         refuse_repeated(schema.names, self.display_name)
         return tuple(column_types(schema, self.display_name))

@@ -98,7 +98,7 @@ class Client:
         """Return the kept connection, if it is there and still good for ``endpoint``, else a new one. It stays ours.
 
         Raises:
-            ConnectorError: it can not be made.
+            ConnectorError: it cannot be made.
         """
         self._settle()
         kept = self._connection
@@ -116,7 +116,7 @@ class Client:
         Blocks; a cancel interrupts it. A server that answers before it has all of ``body`` is heard at once.
 
         Raises:
-            ConnectorError: the server can not be reached, or does not answer.
+            ConnectorError: the server cannot be reached, or does not answer.
         """
         connection = self.connection_to(endpoint)
         try:

@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection that can be cancelled at any moment: connect, TLS, send, answer, and again.
 
 Written on ``http.client`` and plain sockets rather than a client library, because the sink must do what libraries
-hide: notice an answer while the body is still being sent, and cut a body so that it can not be taken for whole.
+hide: notice an answer while the body is still being sent, and cut a body so that it cannot be taken for whole.
 Looking up a host's name is the one wait no cancel interrupts; the system's resolver bounds it.
 """
 
@@ -92,7 +92,7 @@ class Connection:
         self._held.callback(opened.close)
         self._waker = self._held.enter_context(Waker())
         self._error = error
-        self._proxy = proxy if endpoint.scheme == "http" else None  # under TLS it passes on what it can not read
+        self._proxy = proxy if endpoint.scheme == "http" else None  # under TLS it passes on what it cannot read
         self._method = ""
         self._received = b""
         self._response: http.client.HTTPResponse | None = None

@@ -57,7 +57,7 @@ def start_of(text: bytes, path: Sequence[str]) -> int:
 
     Raises:
         NotFound: there is none.
-        NotJson: the text can not be followed.
+        NotJson: the text cannot be followed.
     """
     start, depth = skip_space(text, 0), 0
     while depth < len(path):

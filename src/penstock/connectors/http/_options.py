@@ -43,7 +43,7 @@ def private_headers(request: Request) -> tuple[tuple[str, str], ...]:
     ``token_env=VARIABLE`` is ``Authorization: Bearer`` and what that environment variable holds.
 
     Raises:
-        ConfigurationError: a name or value can not be sent, or the variable is not set.
+        ConfigurationError: a name or value cannot be sent, or the variable is not set.
     """
     given = [*_headers_of(request, request.options.get(_HEADER))]
     given += [

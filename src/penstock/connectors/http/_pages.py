@@ -106,7 +106,7 @@ class Pages:
         """Block until ``size`` bytes, or the end of the last page; a cancel interrupts it.
 
         Raises:
-            SourceError: a page can not be had, or is not what it should be; names it.
+            SourceError: a page cannot be had, or is not what it should be; names it.
         """
         pieces, missing = [], size
         while missing:

@@ -1,4 +1,4 @@
-"""Rows made in Python to Arrow batches: dicts, tuples, lists. The first batch says what the columns are."""
+"""Turn rows of Python (dicts, tuples, lists) into Arrow batches. The first batch determines the columns."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RowBatches:
         where: what messages call the rows.
         batch_bytes: about how much the rows of a batch may weigh, as Python objects.
         max_row_bytes: the heaviest row allowed; None for any.
-        on_type_loss: what to do about a value that the type of its column can not hold.
+        on_type_loss: what to do about a value that the type of its column cannot hold.
         losses: told about values that became NULL.
 
     Raises:

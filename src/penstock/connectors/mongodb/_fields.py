@@ -40,7 +40,7 @@ class Fields:
         """Learn from these, too.
 
         Raises:
-            bson.errors.InvalidBSON: they can not be read.
+            bson.errors.InvalidBSON: they cannot be read.
         """
         walk = self._walked(piece) if pays(piece) else None
         if walk is None:

@@ -102,7 +102,7 @@ def query_of(request: SourceRequest) -> Query:
 
 
 def _check_sendable(query: Query, shown: str) -> None:
-    """Refuse what JSON can say and BSON can not: numbers beyond 64 bits, half of a character, a name with a zero in it."""
+    """Refuse what JSON can say and BSON cannot: numbers beyond 64 bits, half of a character, a name with a zero in it."""
     bson_error = need("bson.errors", extra="mongo", why="read MongoDB").BSONError
     everything = {"": query.collection, "pipeline": query.pipeline, "options": query.options}
     try:

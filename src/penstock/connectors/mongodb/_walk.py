@@ -5,7 +5,7 @@ documents it comes next, notes type and position of its value there, and moves t
 for all documents together. A step for each name in turn is a pass. Where a field is missing the cursor waits for the next
 name, so documents that differ in which fields they have still take one pass; those with another order take another one.
 
-What a pass can not move over (see :attr:`Walk.odd`) is left to pymongo's decoder, document by document.
+What a pass cannot move over (see :attr:`Walk.odd`) is left to pymongo's decoder, document by document.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def walked(
         the walk, and the order of names for the next piece.
 
     Raises:
-        bson.errors.InvalidBSON: such a document can not be read.
+        bson.errors.InvalidBSON: such a document cannot be read.
     """
     walk, steps = Walk(piece), int(piece.ends[-1])  # for each byte one; plain documents take one for ten bytes
     for _ in range(most_passes):

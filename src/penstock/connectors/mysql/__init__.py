@@ -137,7 +137,7 @@ class MysqlSource:
         """Divide a table by a column, its primary key's first by default; begin a transaction for each range, of one snapshot.
 
         Raises:
-            ConfigurationError: what is to be read can not be divided so.
+            ConfigurationError: what is to be read cannot be divided so.
         """
         check_divisible(self._request)
         return self._divided(most, by)

@@ -76,7 +76,7 @@ def connected(login: Login, *, local_files: bool = False) -> Iterator[Connection
     Blocks for ``login.connect_seconds`` at most, besides looking up the host's name; a cancel interrupts it.
 
     Raises:
-        LostConnection: the server can not be reached.
+        LostConnection: the server cannot be reached.
         ServerError: it does not let us in.
     """
     with Waker() as waker:

@@ -40,7 +40,7 @@ def log_in(login: Login, waker: Waker, *, local_files: bool) -> tuple[socket.soc
         local_files: whether the server may ask for data of a ``LOAD DATA LOCAL``.
 
     Raises:
-        LostConnection: the server can not be reached.
+        LostConnection: the server cannot be reached.
         ServerError: it does not let us in.
     """
     deadline = monotonic() + login.connect_seconds

@@ -1,6 +1,6 @@
 """Sessions that read: alone, in a transaction with a snapshot of its own; or several, all with the same one.
 
-MySQL can not hand a snapshot from one connection to another. So for several a further connection, the leader, locks the
+MySQL cannot hand a snapshot from one connection to another. So for several a further connection, the leader, locks the
 table against writes, which waits for those under way; while nobody can write, every other one takes a snapshot, and they are
 the same. Then the lock is over, before the first row is read. What makes it so:
 

@@ -56,10 +56,10 @@ class ExistingTable:
 
     Attributes:
         why_not_append: why no rows can be appended to it so that they can be taken back; ``""`` when they can.
-        why_not_replace: why another table can not take its place; ``""`` when one can.
+        why_not_replace: why another table cannot take its place; ``""`` when one can.
         columns: its columns, by name in lower case.
         needed: names of those that have to be given a value.
-        generated: names of those that can not.
+        generated: names of those that cannot.
     """
 
     why_not_append: str
@@ -69,7 +69,7 @@ class ExistingTable:
     generated: frozenset[str]
 
     def mismatch(self, names: Sequence[str]) -> str:
-        """Return why columns of these names can not be appended; ``""`` when they can. Case does not count."""
+        """Return why columns of these names cannot be appended; ``""`` when they can. Case does not count."""
         given = {name.lower() for name in names}
         for name in names:
             if name.lower() not in self.columns:

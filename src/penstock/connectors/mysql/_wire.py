@@ -291,7 +291,7 @@ class Wire:
         return False
 
     def _when_ready(self, operation: Callable[[], int], events: int, seconds: float | None = None) -> int | None:
-        """Return what ``operation`` does as soon as it can; None if it can not for so many seconds.
+        """Return what ``operation`` does as soon as it can; None if it cannot for so many seconds.
 
         Raises:
             Cancelled: the scope was cancelled.

@@ -55,7 +55,7 @@ class LostCreations:
             self._answers_lost += 1
 
     def clean_up(self, *, except_for: str, error: BaseException | None, grace_seconds: float) -> None:
-        """Abort what was created unnoticed; if that can not be known or done, say so: with ``error``, or in the log."""
+        """Abort what was created unnoticed; if that cannot be known or done, say so: with ``error``, or in the log."""
         if not self._answers_lost and not self._is_cut:
             return
         reason = "the store did not answer"

@@ -2,7 +2,7 @@
 
 botocore builds, signs and parses requests; between signing and parsing it asks its ``before-send`` event whether
 somebody else wants to do the sending, which is what this does: with urllib3, as botocore would, over connections that
-another thread can cut. Only looking up a host's name can not be interrupted; the system's resolver bounds it.
+another thread can cut. Only looking up a host's name cannot be interrupted; the system's resolver bounds it.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Transport:
         utilities = need("urllib3.util.ssl_", extra="s3", why="write to S3")
         context: ssl.SSLContext = utilities.create_urllib3_context()
         context.sslsocket_class = TlsSocket
-        if self._ca_bundle is None:  # urllib3 loads one that is given by itself, and says when it can not
+        if self._ca_bundle is None:  # urllib3 loads one that is given by itself, and says when it cannot
             context.load_default_certs()
         return context
 

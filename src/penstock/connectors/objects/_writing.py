@@ -201,7 +201,7 @@ class _OpenObstore:
                 if upload.bytes_written + len(piece) > room:
                     raise self._too_large(room)
                 upload.write(piece)
-            if only_if_absent and self._is_still_there():  # obstore can not make completing conditional
+            if only_if_absent and self._is_still_there():  # obstore cannot make completing conditional
                 raise already_exists(self._writing.where)
             upload.complete()
         return Stored(upload.bytes_written, -(-upload.bytes_written // plan.part_bytes), "")

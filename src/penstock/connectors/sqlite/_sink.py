@@ -85,7 +85,7 @@ class SqliteSink:
         """Return the types that the columns of a new table would have. Touches nothing.
 
         Raises:
-            SinkError: SQLite can not hold one of them, or takes two of their names for one.
+            SinkError: SQLite cannot hold one of them, or takes two of their names for one.
         """
         refuse_repeated(schema.names, self.display_name)
         return tuple(Loader(schema, where=self.display_name, formats=self._formats).types)

@@ -1,8 +1,8 @@
-"""File descriptors and sockets that were opened and not closed.
+"""Find file descriptors and sockets that were opened and not closed.
 
-The system lists what is open; a descriptor is known again by the file behind it, so that a number that was closed
-and given out anew is noticed. To whom it belongs is looked up only when the grace is over, for all that is left at
-once, since it takes a look at the whole heap.
+The system lists what is open. A descriptor is identified by its number and the file behind it, so a number that was
+closed and reused counts as new. Which object a descriptor belongs to is looked up only when the grace is over, for all at
+once, because that takes a search of the whole heap.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Asynchronous generators that were begun and neither read to their end nor closed.
+"""Find asynchronous generators that were started and neither read to their end nor closed.
 
-What such a generator has opened stays open: its ``finally`` runs when somebody closes it, or in some event loop at
-some later time. Only those can be found that an event loop knows of, which are all that were begun in one.
+What such a generator has opened stays open: its ``finally`` runs only when somebody closes it, or in some event loop at
+some later time. Those that were started in an event loop can be found, because the loop keeps track of them.
 """
 
 from __future__ import annotations

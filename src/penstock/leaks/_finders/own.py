@@ -1,4 +1,4 @@
-"""Finds penstock's own objects that nobody has closed: pipes, channels and worker pools."""
+"""Find objects of penstock itself that were not closed: pipes, channels and worker pools."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Child processes that are still there: running, or ended and not waited for (zombies).
+"""Find child processes that still exist: running, or ended and not waited for (zombies).
 
-Nothing here waits for a child, polls it or reaps it: whoever started it would get the wrong exit code, or none. The
-kernel is asked what children there are; on systems without ``/proc``, the objects they were started with.
+Nothing here waits for a child, polls it or reaps it, or the code that started it would get a wrong exit code, or none.
+The kernel lists the children; on systems without ``/proc``, they are found through the objects they were started with.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Database cursors with rows that nobody has read, and HTTP responses with bodies that nobody has read.
+"""Find database cursors with unread rows, and HTTP responses with unread bodies.
 
-Each keeps a connection from being used again, and a cursor a statement or transaction of the database open. They are
-known from the moment they are made (``_targets.RESOURCES``, ``_sqlite``); what each of them is asked is a matter of
-attributes: nothing is read from the network, and nothing sent.
+Each keeps its connection from being used again, and a cursor keeps a statement or transaction of the database open. They
+are recorded when they are made (``_noting.targets.RESOURCES``, ``sqlite``), and only their attributes are read: nothing is
+read from the network, and nothing sent.
 """
 
 from __future__ import annotations

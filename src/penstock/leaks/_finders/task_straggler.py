@@ -1,4 +1,4 @@
-"""What asyncio's and trio's tasks have in common as stragglers."""
+"""The base class for tasks of asyncio and trio as stragglers."""
 
 from __future__ import annotations
 

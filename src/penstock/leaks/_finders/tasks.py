@@ -1,4 +1,4 @@
-"""Finds asyncio tasks that are not done, of every event loop of the process, whether it runs, rests or is closed."""
+"""Find asyncio tasks that are not done, of every event loop in the process, running, stopped or closed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Threads that are still alive."""
+"""Find threads that are still alive."""
 
 from __future__ import annotations
 

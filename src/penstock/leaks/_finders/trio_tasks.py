@@ -1,7 +1,7 @@
-"""Finds trio tasks that are still alive. Only a check that runs inside trio can: nobody else can see a run's tasks.
+"""Find trio tasks that are still alive. Only a check that runs inside trio can see the tasks of the run.
 
-What it finds has a nursery that waits for it, so it cannot outlive the nursery. It can outlive a function that was
-handed one, and a test.
+A nursery waits for each of them, so none can outlive its nursery. But it can outlive a function that was given a nursery,
+or a test.
 """
 
 from __future__ import annotations
