@@ -1,6 +1,6 @@
-"""HTTP and HTTPS: read the body of a GET, or a list page by page; write the body of one POST or PUT, or of many.
+"""The connector of HTTP: read the body of a GET, or a list page by page; write the body of one POST or PUT, or of many.
 
-One connection serves a whole copy, where the server lets it.
+A whole copy uses one connection, if the server allows that.
 
 **Reading** decodes what the path's suffix, ``--source-format`` or the answer's ``Content-Type`` says the body is.
 Options (``--source-option``):

@@ -1,4 +1,4 @@
-"""Requests over one connection, which is kept from each to the next whenever the server and the answer allow it.
+"""Send requests one after another, over one connection whenever the server and the previous response allow it.
 
 A connection can carry another request only when the body of the last answer has been read to its end. So whatever a
 caller leaves of a body is read here, within bounds; a longer rest is cut off, as a new connection is cheaper.

@@ -1,4 +1,4 @@
-"""Read what ``--source-option`` and ``--destination-option`` say about HTTP. Values of headers are never shown."""
+"""Read the HTTP options in ``--source-option`` and ``--destination-option``. Values of headers are never shown."""
 
 from __future__ import annotations
 

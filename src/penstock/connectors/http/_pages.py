@@ -1,8 +1,8 @@
-"""Fetch page after page, and give the records on them as one stream of NDJSON.
+"""Fetch one page after another, and hand out their records as one stream of NDJSON.
 
-Every page is fetched whole, so one whose connection is lost, or whose server is busy, is asked for again. All of them
-go over one connection where the server lets them. A page is bounded; what is kept of one that has been handed on is
-eight bytes, by which an address that comes back is known again.
+Every page is fetched whole, so it can be requested again if the connection is lost or the server is busy. All go over one
+connection if the server allows that. The size of a page is limited. Of a page that has been handed out only eight bytes
+are kept, by which an address that comes back is recognised.
 """
 
 from __future__ import annotations

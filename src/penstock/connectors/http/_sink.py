@@ -1,4 +1,4 @@
-"""A sink that sends everything as the body of one request, in chunks, while it is made."""
+"""The sink that sends everything as the body of one request, in chunks, while the data is being made."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A connection to MongoDB, and what keeps it alive and ends it. pymongo's asynchronous client, in a loop of its own.
+"""A connection to MongoDB: pymongo's asynchronous client, in an event loop of its own.
 
-Asynchronous, because a cancel then interrupts whatever it waits for; pymongo's blocking client looks up from a socket
-every half second. And because the loop goes on while the sink is slow: it reads one reply ahead, and refreshes the
-session, without which the server ends it, and all its cursors, after 30 minutes.
+It is asynchronous because a cancel then interrupts every wait, while pymongo's blocking client checks only every half
+second. Besides, the loop goes on while the sink is slow: it reads one reply ahead, and it refreshes the session, which the
+server would otherwise end after 30 minutes, with all its cursors.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Learn from documents which fields there are, and of which types."""
+"""Find out which fields documents have, and of which types."""
 
 from __future__ import annotations
 

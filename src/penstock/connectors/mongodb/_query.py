@@ -1,4 +1,4 @@
-"""What is read of MongoDB: a find or an aggregation, as JSON says it. Pure; nothing is sent here.
+"""Turn a request into the find or aggregation to run: parse queries, filters and pipelines in JSON. Sends nothing.
 
     -t orders --where '{"total": {"$gt": 100}}' --columns _id,total --limit 10
     -q '{"collection": "orders", "filter": {...}, "projection": {...}, "sort": {"total": -1}, "skip": 5, "limit": 10}'

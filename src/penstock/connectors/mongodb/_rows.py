@@ -1,4 +1,4 @@
-"""Documents to Arrow batches."""
+"""Turn documents into Arrow batches: a column per field, or one column with the whole document."""
 
 from __future__ import annotations
 

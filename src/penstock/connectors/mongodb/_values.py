@@ -1,4 +1,4 @@
-"""The values of one field in many documents, as they lie in what was received."""
+"""The values of one field in many documents, read directly from the received bytes."""
 
 from __future__ import annotations
 

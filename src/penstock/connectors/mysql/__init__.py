@@ -1,4 +1,4 @@
-"""MySQL and MariaDB, both directions.
+"""The connector of MySQL and MariaDB, for reading and loading.
 
 ``mysql://user:password@host:3306/database``, or ``mariadb://``; what is left out comes from where the ``mysql`` client
 takes it (:mod:`penstock.connectors.mysql._address`). Parameters: ``ssl-mode``, ``ssl-ca``, ``ssl-cert``, ``ssl-key``,

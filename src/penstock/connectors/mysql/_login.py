@@ -1,7 +1,7 @@
-"""Log in to MySQL or MariaDB, with PyMySQL: its handshake, its authentication plugins, TLS. Then hand over the socket.
+"""Log in to MySQL or MariaDB with PyMySQL (handshake, authentication plugins, TLS), then take over the socket.
 
-The handshake is the one part where PyMySQL knows more than is worth knowing twice. What comes after it, rows above all, is
-:mod:`penstock.connectors.mysql._wire`'s.
+PyMySQL is used for the handshake only, which is not worth implementing twice. What comes after it, above all rows, is
+handled by :mod:`penstock.connectors.mysql._wire`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Into which ranges a table of MySQL is divided, and what cannot be divided so that every row is read once.
+"""Divide a MySQL table into ranges for ``partitions``, and refuse what cannot be divided so that every row is read once.
 
-A row is in exactly one range, wherever the bounds are, as long as they are in order. So they need only be about right: they
-are looked up before the snapshot that all ranges are of is taken. They are computed here, from the least and the largest
-value, and not by the server, whose arithmetic depends on its ``sql_mode``.
+Wherever the bounds are, every row is in exactly one range as long as they are in order. So they need only be about right,
+and are looked up before the common snapshot is taken. They are computed here, from the smallest and the largest value, and
+not by the server, whose arithmetic depends on its ``sql_mode``.
 """
 
 from __future__ import annotations

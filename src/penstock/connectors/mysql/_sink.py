@@ -1,11 +1,11 @@
-"""MySQL and MariaDB, for writing. Loaded or nothing, although MySQL has no transactions for tables themselves.
+"""The sink of MySQL and MariaDB: load a table completely or not at all, although creating tables is not transactional.
 
-A table that is new, or replaced, is filled under another name, and then renamed into place by one ``RENAME TABLE``, which is
-atomic: readers see the old table or the new one. Rows are appended in one transaction, which takes a table of an engine that
-has any. Whatever fails, the table of the other name is dropped, over a second connection if need be.
+A new or replaced table is filled under another name, and then renamed by one ``RENAME TABLE``, which is atomic: readers see
+the old table or the new one. Rows are appended in one transaction, so the table's engine must have transactions. If anything
+fails, the table under the other name is dropped, over a second connection if need be.
 
-Rows go in by ``LOAD DATA LOCAL INFILE``, one for each batch, where the server allows it (``local_infile``), else by INSERT
-statements of many rows. ``LOCAL`` makes errors warnings there, and rows vanish; so every warning is an error here.
+Rows are loaded by ``LOAD DATA LOCAL INFILE``, one for each batch, if the server allows it (``local_infile``), else by INSERT
+statements of many rows. ``LOCAL`` turns errors into warnings, and drops rows; so every warning is an error here.
 """
 
 from __future__ import annotations

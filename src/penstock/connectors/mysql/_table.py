@@ -1,4 +1,4 @@
-"""What a server knows of a table that is to be loaded."""
+"""Look up an existing table that is to be loaded: its columns, and whether it can be appended to or replaced."""
 
 from __future__ import annotations
 

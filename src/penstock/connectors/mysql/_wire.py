@@ -1,4 +1,4 @@
-"""Packets to and from a MySQL server, over a socket that is logged in. Every wait wakes on a cancel.
+"""Send and receive packets of MySQL's protocol, over a socket that is logged in. A cancel ends every wait.
 
 A packet is three bytes of length, one of sequence number, and its payload; a payload of 16 MiB - 1 continues in the next
 packet. Answers to commands are read one by one (:meth:`Wire.packet`); rows stay where they were received, and only the

@@ -1,4 +1,4 @@
-"""Objects in S3 and stores that speak its protocol, in Google Cloud Storage, and in Azure Blob Storage.
+"""The connector of object stores: S3 and stores that speak its protocol, Google Cloud Storage, Azure Blob Storage.
 
 ``s3://bucket/key``, ``gs://bucket/key``, ``az://container/key``. A key with wildcards (``2024/*.csv.gz``, ``**``) reads
 every object that matches, in order. Credentials come from where each cloud's users keep them:

@@ -1,4 +1,4 @@
-"""The bytes of one part, read as often as it has to be sent: in memory, or in an unnamed temporary file."""
+"""The bytes of one part of an upload, in memory or in an unnamed temporary file, re-read each time it is sent."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""How large each part of an upload is, so that an object of unknown length never runs out of part numbers. Pure.
+"""Choose how large each part of an upload is, so that an object of unknown length does not run out of part numbers. Pure.
 
-Stores number the parts of an upload from 1 to a limit, and want the size of a part before it is sent. S3's 10,000 parts
-of 8 MiB, a usual choice, end at 78 GiB. Here parts grow instead:
+Stores number the parts of an upload from 1 to a limit, and require the size of a part before it is sent. S3 allows 10,000
+parts; with 8 MiB each, a usual choice, an object can have 78 GiB at most. Here parts grow instead:
 
 1. The first 1,000 parts have the size asked for: small objects start soon and cost little to send again.
 2. Then each has a thousandth of what was sent before, up to half of the memory that parts may take: one on its way

@@ -1,4 +1,4 @@
-"""The memory of the parts of one upload, used again and again."""
+"""Memory for the parts of one upload, allocated once and reused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read objects: from beginning to end, or jumping; and look which ones there are."""
+"""Read objects, sequentially or with random access, and list those that match a pattern."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Find an upload that was created without anybody learning its id, and abort it.
+"""Find and abort an upload that S3 has created without our learning its id.
 
-It happens when a connection breaks between S3's creating an upload and our reading of its answer. Such an upload is in
-the store's list, under our key, begun in the seconds in which we asked, and will never have a part. Only if exactly
-one upload there fits that is it aborted; of two, one may be somebody else's.
+That happens if the connection breaks after S3 has created an upload and before we have read its answer. Such an upload is
+in the store's list under our key, was begun in the seconds in which we asked, and never has a part. It is aborted only if
+exactly one upload in the list fits; if there are two, one may be somebody else's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One multipart upload to S3 that ends completed or aborted, with parts that grow.
+"""One multipart upload to S3, with parts that grow, which ends either completed or aborted.
 
 The id of the upload is known, so it can be aborted at any moment but one: while the store answers to "create". A cancel
 gives that answer :data:`GRACE_SECONDS`. An upload whose creation was answered by a broken connection is looked for in

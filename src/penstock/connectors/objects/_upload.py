@@ -1,4 +1,4 @@
-"""One upload in parts through obstore that ends completed or aborted."""
+"""One multipart upload through obstore, which ends either completed or aborted."""
 
 from __future__ import annotations
 

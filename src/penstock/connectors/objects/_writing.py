@@ -1,4 +1,4 @@
-"""Write objects: what every kind of store does for :class:`penstock.connectors.objects.ObjectSink`, and how GCS and Azure do.
+"""The protocol by which an ``ObjectSink`` writes to any store, and its implementation for GCS and Azure.
 
 Those two are written to through obstore, whose parts are all of one size. So an object ends at the store's number of
 parts times that size, which :func:`penstock.connectors.objects.part_plan` tells beforehand.
