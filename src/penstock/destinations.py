@@ -71,7 +71,7 @@ def target_of(
         ConfigurationError: the options make no sense for this destination.
     """
     if isinstance(destination, Sink | TableSink):
-        _refuse(options, destination.display_name, "it is an object of yours, and not files", *_SEVERAL_FILES)
+        _refuse(options, destination.display_name, "the destination is an object, not files", *_SEVERAL_FILES)
         if isinstance(destination, TableSink):
             return Target(destination)
         return Target(destination, *_choose_target("", source, options))

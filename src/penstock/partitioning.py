@@ -40,9 +40,7 @@ def _check_count(options: CopyOptions) -> None:
     if isinstance(options.partitions, bool) or not isinstance(options.partitions, int) or options.partitions < 1:
         raise ConfigurationError(f"partitions must be a whole number above zero, not {options.partitions!r}")
     if options.partition_by is not None and options.partitions == 1:
-        raise ConfigurationError(
-            "partition_by says by which column to divide: say into how many ranges with partitions"
-        )
+        raise ConfigurationError("partition_by needs partitions: say into how many ranges that column divides the rows")
 
 
 def check_partitioned(source: Source, options: CopyOptions, *, has_steps: bool) -> None:

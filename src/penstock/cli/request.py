@@ -28,7 +28,7 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
     options = api.CopyOptions(**{option.name: _decoded(given[option.name]) for option in fields(api.CopyOptions)})
     for side, address in (("SRC", arguments.source), ("DST", arguments.destination)):
         if "://" in address and not address.lower().startswith("file:") and any(map(_is_half, address)):
-            raise ConfigurationError(f"{side} is no text: it has bytes that this locale knows no letters for")
+            raise ConfigurationError(f"{side} is not text: it has bytes that can not be decoded in this locale")
     return api.plan(arguments.source, arguments.destination, options)
 
 

@@ -117,7 +117,9 @@ def _batch_sink(request: SinkRequest, endpoint: Endpoint, method: str) -> HttpBa
         raise ConfigurationError(f"{request.shown}: request_size needs --compression none: it cuts between records")
     if request.format_name not in CUTTERS or any(option in request.dialect for option in _NOT_CUT):
         known, named = ", ".join(CUTTERS), request.dialect or request.format_name
-        raise ConfigurationError(f"{request.shown}: {named} can not be cut into requests; {known} as usual can")
+        raise ConfigurationError(
+            f"{request.shown}: request_size can not split {named}; it can split {known}, in their usual form"
+        )
     return HttpBatchSink(
         endpoint,
         method=method,

@@ -54,7 +54,7 @@ def check_whole(answer: Answer) -> None:
     """
     if not answer.body_has_end:
         raise SourceError(
-            "the answer has neither a length nor chunks, so a cut would look like its end",
+            "the answer has neither a length nor chunks, so if it were cut off it would look complete",
             where=answer.endpoint.where,
             hint="fetch it to a file first",
         )

@@ -73,7 +73,7 @@ def paging_of(request: SourceRequest) -> Paging | None:
         return None
     if len(given) > 1:
         raise ConfigurationError(
-            f"{request.shown}: give one of {', '.join(given)}: each is a way to find the next page"
+            f"{request.shown}: give only one of {', '.join(given)}: each is a way to find the next page"
         )
     option = text_option(request, given[0]) or ""
     made = _MAKERS[given[0]](option)
