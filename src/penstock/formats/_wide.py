@@ -88,7 +88,7 @@ def _is_wide(column: Column) -> bool:
 
 
 def _spliced(row: pa.RecordBatch, wide: Sequence[int], encoder: Callable[[pa.Schema], Encode]) -> Iterator[bytes]:
-    """Yield the text of one row. A generator that has ended holds on to nothing, whoever still has it."""
+    """Yield the text of one row. A generator, because when it has ended it keeps nothing alive."""
     mark, text = _with_marks(row, wide, encoder)
     for index in wide:
         before, found, text = text.partition(mark.encode())

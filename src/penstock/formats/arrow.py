@@ -34,14 +34,14 @@ _BATCH_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class _Ipc(BaseFormat):
-    """What both have in common.
+    """The base class of both formats.
 
     Args:
-        name: what ``--format`` calls it.
-        media_type: for HTTP and object stores.
-        codec: how the buffers inside are compressed when writing.
-        batch_bytes: hand on batches of at most so many bytes when reading.
-        max_batch_bytes: the largest batch allowed when reading; whoever wrote the data chose it.
+        name: its name for ``--format``.
+        media_type: the content type for HTTP and object stores.
+        codec: the compression of the buffers when writing.
+        batch_bytes: when reading, hand out batches of at most so many bytes.
+        max_batch_bytes: the largest batch allowed when reading. (The writer of the data has chosen their size.)
     """
 
     name: str
@@ -53,13 +53,13 @@ class _Ipc(BaseFormat):
     shaping: ClassVar[frozenset[str]] = frozenset({"codec"})
 
     def sized(self, batch_bytes: int) -> _Ipc:
-        """Return it for batches of at most ``batch_bytes``."""
+        """Return a copy for batches of at most ``batch_bytes``."""
         return replace(self, batch_bytes=batch_bytes)
 
     def encode(self, batches: BatchStream, out: ByteWriter) -> int:
         """Write every batch; return the number of rows. Does not close ``out``.
 
-        When anything fails, what was written so far has no end mark.
+        If anything fails, what was written so far has no end mark.
 
         Raises:
             ConfigurationError: a column cannot be written.
@@ -74,14 +74,14 @@ class _Ipc(BaseFormat):
 
     @contextmanager
     def decode(self, stream: ByteReader, schema: pa.Schema | None = None) -> Iterator[BatchStream]:
-        """Read batches; the schema is read at once, the rest as it is asked for. Does not close ``stream``.
+        """Read batches; the schema is read at once, the rest while iterating. Does not close ``stream``.
 
         Args:
             stream: the bytes, of a file or a stream.
-            schema: what the columns must be.
+            schema: the columns the data must have; None for any.
 
         Raises:
-            SourceError: it is neither, is damaged, or stops before its end.
+            SourceError: the data is neither, is damaged, or stops before its end.
             BudgetExceeded: a batch is larger than ``max_batch_bytes``.
         """
         with ArrowDecoder(

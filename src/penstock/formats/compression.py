@@ -45,12 +45,12 @@ class _Compressor(Protocol):
 
 
 def compression_names() -> tuple[str, ...]:
-    """Return the names :func:`compress` and :func:`decompressing` know."""
+    """Return the names that :func:`compress` and :func:`decompressing` know."""
     return tuple(_COMPRESSIONS)
 
 
 def split_compression(text: str) -> tuple[str, int]:
-    """Return name and level of a compression: ``("zstd", 9)`` of ``"zstd:9"``, and the usual level of a bare name.
+    """Return the name and level of a compression: ``("zstd", 9)`` for ``"zstd:9"``; a bare name has its default level.
 
     Raises:
         ConfigurationError: there is no compression of that name, or it has no such level.
@@ -69,12 +69,12 @@ def split_compression(text: str) -> tuple[str, int]:
 def compress(stream: ByteReader, out: ByteWriter, name: str) -> int:
     """Read ``stream`` to its end, write it to ``out`` compressed, and return the number of bytes read.
 
-    Blocks where reading and writing block. When either raises, what was written so far has no end mark.
+    Blocks as reading and writing do. If either raises, what was written so far has no end mark.
 
     Args:
-        stream: what to compress.
-        out: where to; is not closed.
-        name: of the compression, with or without a level.
+        stream: the bytes to compress.
+        out: where the compressed bytes go; is not closed.
+        name: the compression, with or without a level.
 
     Raises:
         ConfigurationError: there is no compression of that name, or no such level.
@@ -92,9 +92,10 @@ def compress(stream: ByteReader, out: ByteWriter, name: str) -> int:
 
 @contextmanager
 def decompressing(stream: ByteReader, name: str) -> Iterator[ByteReader]:
-    """Give a reader of ``stream`` decompressed. Does not close ``stream``; an exception of it passes as it is.
+    """Open ``stream`` decompressed. Does not close ``stream``, whose exceptions are raised unchanged.
 
-    Several members or frames after each other read as one, and zeros after gzip's last are passed over. Holds some hundred KiB, however far the data expands.
+    Several members or frames after one another are read as one, and zeros after gzip's last member are ignored. Needs some
+    hundred KiB of memory, however far the data expands.
 
     Raises:
         ConfigurationError: there is no compression of that name.

@@ -160,7 +160,7 @@ class Client:
             connection.close()
 
     def close(self) -> None:
-        """Let go of the connection. Idempotent."""
+        """Close the connection. Idempotent."""
         connection, self._connection = self._connection, None
         self._answer = None
         if connection is not None:

@@ -42,7 +42,7 @@ class LostCreations:
 
     @contextmanager
     def noted(self) -> Iterator[Callable[[SinkError], None]]:
-        """Watch a creation; give what is to be told of every failed try."""
+        """Watch the creation of an upload during the block; give the function to call with every failed try."""
         self._asked_at = monotonic()
         try:
             yield self._failed
@@ -55,7 +55,7 @@ class LostCreations:
             self._answers_lost += 1
 
     def clean_up(self, *, except_for: str, error: BaseException | None, grace_seconds: float) -> None:
-        """Abort what was created unnoticed; if that cannot be known or done, say so: with ``error``, or in the log."""
+        """Abort what was created unnoticed. If that cannot be found out or done, say so on ``error`` or in the log."""
         if not self._answers_lost and not self._is_cut:
             return
         reason = "the store did not answer"

@@ -168,7 +168,7 @@ class SqliteSource:
         return ColumnType(name, declared or "not declared", kind or "", note, data_type)
 
     def _is_text(self, database: Database) -> bool:
-        """Whether every column is to be text. Only a STRICT table lets no other value into a column."""
+        """Whether to read every column as text. Not for STRICT tables, whose columns hold no values of other types."""
         if self._misfits.on_type_loss != "text":
             return False
         return self._table is None or not database.is_strict(self._table)

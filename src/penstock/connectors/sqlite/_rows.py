@@ -52,7 +52,7 @@ class Rows:
         self._least_bytes = _ROW_BYTES + VALUE_BYTES * len(self.names)
 
     def close(self) -> None:
-        """Let go of the statement, also in the middle."""
+        """Close the statement, even if it has rows left."""
         self._cursor.close()
 
     def take(self) -> list[Row]:
