@@ -60,7 +60,7 @@ class GeneratorStraggler(Straggler):
 
     @property
     def identity(self) -> Hashable:
-        """Its address."""
+        """The address of the object."""
         return self._identity
 
     @property
@@ -75,7 +75,7 @@ class GeneratorStraggler(Straggler):
         return () if frame is None else (function_name(frame),)
 
     def serves(self) -> str | None:
-        """Return why it is in order that it is suspended, or None."""
+        """Return the reason if it may be suspended without being a leak, else None."""
         gc.collect()  # one that is garbage is about to be closed by its loop
         generator = self._reference()
         if generator is None or self._reference not in _begun() or not _is_left_suspended(generator):
@@ -85,7 +85,7 @@ class GeneratorStraggler(Straggler):
         return None
 
     def leak(self, waited_seconds: float) -> Leak:
-        """Describe it."""
+        """Describe it as a leak."""
         generator, frame = self._reference(), self._frame()
         holders = Search([generator]).holding(generator).holders if generator is not None else ()
         return Leak(

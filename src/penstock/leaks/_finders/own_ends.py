@@ -57,7 +57,7 @@ class _EndsStraggler(OwnStraggler):
         return any(self.waiting().values()) and any(leak.created_at == origin for leak in waiters)
 
     def leak(self, waited_seconds: float) -> Leak:
-        """Describe it."""
+        """Describe it as a leak."""
         ends = {what: len(found) for what, found in self.open_ends().items() if found}
         waiting = counted(self.waiting())
         return Leak(

@@ -76,7 +76,7 @@ class ResourceStraggler(Straggler):
 
     @property
     def identity(self) -> Hashable:
-        """Its address."""
+        """The address of the object."""
         return self._identity
 
     @property
@@ -91,14 +91,14 @@ class ResourceStraggler(Straggler):
         return note.place.function if note is not None else None
 
     def serves(self) -> str | None:
-        """Return why it is in order that it is open, or None."""
+        """Return the reason if it may be open without being a leak, else None."""
         thing = self._reference()
         if thing is None or not (is_open(thing) or any(cursor is thing for cursor in unfinished_cursors())):
             return "it has been read to its end, closed or dropped meanwhile"
         return None
 
     def leak(self, waited_seconds: float) -> Leak:
-        """Describe it."""
+        """Describe it as a leak."""
         thing = self._reference()
         note = note_of(thing)
         return Leak(

@@ -26,14 +26,14 @@ _GROUPS = frozenset({"TaskGroup", "_AsCompletedIterator"})
 
 
 class TaskFinder:
-    """Finds asyncio tasks. Never imports asyncio: without it there are none."""
+    """Finds asyncio tasks. Does not import asyncio: if it is not loaded, there are none."""
 
     def baseline(self) -> OwnWeakSet:
         """Return the tasks there are."""
         return remembered(_all_tasks())
 
     def stragglers(self, since: OwnWeakSet | None) -> list[AsyncioTaskStraggler]:
-        """Return the tasks made since then that are not done, without the one that asks and those that wait for it."""
+        """Return the tasks made since then that are not done, except the one that checks and those that wait for it."""
         fresh = _all_tasks() if since is None else _all_tasks() - references(since)
         if not fresh:
             return []

@@ -20,14 +20,14 @@ _PENDING_FIX = "cancel the cancel_scope of its nursery, or let it end, before le
 
 
 class TrioTaskFinder:
-    """Finds trio tasks. Never imports trio: without it there are none."""
+    """Finds trio tasks. Does not import trio: if it is not loaded, there are none."""
 
     def baseline(self) -> OwnWeakSet:
         """Return the tasks there are."""
         return OwnWeakSet(_tasks())
 
     def stragglers(self, since: OwnWeakSet | None) -> list[TrioTaskStraggler]:
-        """Return the tasks started since then, without the one that asks and those whose nurseries it is in."""
+        """Return the tasks started since then, except the one that checks and those whose nurseries it is in."""
         if not in_trio():
             return []
         asking = {id(task) for task in _ancestry(_current_task())}
@@ -85,5 +85,5 @@ class TrioTaskStraggler(TaskStraggler):
         return getattr(self.task, "_next_send_fn", None) is None
 
     def pending_fix(self) -> str:
-        """Return what to do about it when it is not known what it waits for."""
+        """Return what to do about it if it is unknown what it waits for."""
         return _PENDING_FIX
