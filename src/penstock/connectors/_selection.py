@@ -62,7 +62,7 @@ class Selection:
                 if self._columns is None
                 else batch.select([_position(name, batch.schema.names) for name in self._columns])
             )
-            del batch  # or it would be here still while the next one is read
+            del batch  # or it would be kept alive while the next one is read
 
 
 def _position(name: str, names: Sequence[str]) -> int:

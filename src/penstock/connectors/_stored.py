@@ -54,7 +54,7 @@ class _Stored:
         for batch in batches:
             self.rows_read = (self.rows_read or 0) + batch.num_rows
             yield batch
-            del batch  # or it would be here still while the next one is read
+            del batch  # or it would be kept alive while the next one is read
 
     def _described(self, batches: BatchStream, size_bytes: int | None, *, passes_through: bool) -> Description:
         with located(self.display_name):

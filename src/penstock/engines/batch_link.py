@@ -61,7 +61,7 @@ class BatchLink:
             size = batch.nbytes
             self._bytes_in += size
             self._put(batch)
-            del batch  # or it would be here still while the next one is read
+            del batch  # or it would be kept alive while the next one is read
             if size > self._wide_bytes:
                 with self._write_blocked:
                     self._send_done.send(None)
@@ -95,7 +95,7 @@ class BatchLink:
             is_wide = batch.nbytes > self._wide_bytes
             del item
             yield batch
-            del batch  # or it would be here still while the next one is waited for
+            del batch  # or it would be kept alive while the next one is waited for
             if is_wide:
                 with self._read_blocked:
                     self._receive_done.receive()

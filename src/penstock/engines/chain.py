@@ -139,7 +139,7 @@ class Chain:
         with self._plan.source.open_bytes(self._plan.format_name) as chunks:
             for chunk in chunks:
                 out.put(chunk)
-                del chunk  # or it would be here still while the next one is read
+                del chunk  # or it would be kept alive while the next one is read
 
     def _read_batches(self, out: BatchLink) -> None:
         with self._plan.source.open_batches() as stream:

@@ -119,4 +119,4 @@ class LimitedBatches:
             self._limit.wait()
             self._limit.spend(batch.nbytes)
             yield batch
-            del batch  # or it would be here still while the next one is waited for
+            del batch  # or it would be kept alive while the next one is waited for

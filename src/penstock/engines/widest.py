@@ -30,7 +30,7 @@ def narrow_enough(stream: BatchStream, most_bytes: int, *, where: str) -> Iterat
             _refuse_wide_rows(batch, most_bytes, rows_before, where)
         rows_before += batch.num_rows
         yield batch
-        del batch  # or it would be here still while the next one is read
+        del batch  # or it would be kept alive while the next one is read
 
 
 def _refuse_wide_rows(batch: pa.RecordBatch, most_bytes: int, rows_before: int, where: str) -> None:

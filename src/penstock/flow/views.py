@@ -47,7 +47,7 @@ def without_views_in(batch: pa.RecordBatch, schema: pa.Schema, most_bytes: int) 
         start += piece.num_rows
         step = max(1, min(2 * step, step * most_bytes // max(1, piece.nbytes)))
         yield piece
-        del piece  # or it would be here still while the next one is copied
+        del piece  # or it would be kept alive while the next one is copied
 
 
 def _plain(kind: Any) -> Any:

@@ -62,7 +62,7 @@ class ArrowDecoder:
         # A stream may come from somebody who writes a batch now and then, and no batch waits for the next.
         for batch in joined(self._plain(), self.schema) if self._is_file else self._plain():
             yield from pieces(batch, self._batch_bytes)
-            del batch  # or it would be here still while the next one is read
+            del batch  # or it would be kept alive while the next one is read
         self._check_end()
 
     def _plain(self) -> Iterator[pa.RecordBatch]:

@@ -54,7 +54,7 @@ def encoded(batches: BatchStream, encoder: Callable[[pa.Schema], Encode]) -> Ite
             yield from _wide(plain, encode, encoder)
         else:
             yield plain.num_rows, encode(plain)
-        del plain  # or it would be here still while the next one is waited for
+        del plain  # or it would be kept alive while the next one is waited for
 
 
 def _unwrapped(batches: BatchStream, unwrapping: Mapping[int, _columns.Converter]) -> Iterator[pa.RecordBatch]:
@@ -67,7 +67,7 @@ def _unwrapped(batches: BatchStream, unwrapping: Mapping[int, _columns.Converter
             if start + step >= batch.num_rows:
                 del batch
             yield plain
-            del plain  # or it would be here still while the next one is waited for
+            del plain  # or it would be kept alive while the next one is waited for
 
 
 def _wide(

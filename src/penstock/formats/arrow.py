@@ -69,7 +69,7 @@ class _Ipc(BaseFormat):
             for batch in batches:
                 writer.write_batch(batch)
                 rows += batch.num_rows
-                del batch  # or it would be here still while the next one is read
+                del batch  # or it would be kept alive while the next one is read
         return rows
 
     @contextmanager

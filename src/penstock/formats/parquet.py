@@ -107,7 +107,7 @@ class Parquet(BaseFormat):
                 except pyarrow().ArrowInvalid as exc:
                     raise ConfigurationError(f"Parquet can not hold a value: {exc}") from exc
                 rows += table.num_rows
-                del table  # or it would be here still while the next one is waited for
+                del table  # or it would be kept alive while the next one is waited for
                 group = next(groups, None)
         return rows
 

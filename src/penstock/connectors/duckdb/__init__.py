@@ -186,7 +186,7 @@ class DuckdbSource:
             checked = check.checked(batch)
             yield checked
             self.rows_read = (self.rows_read or 0) + checked.num_rows
-            del batch, checked  # or it would be here still while the next one is read
+            del batch, checked  # or it would be kept alive while the next one is read
 
     def _sized(self, database: Database, reader: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """Join DuckDB's batches to larger ones, or cut them where they are too large."""

@@ -159,7 +159,7 @@ class Pages:
         return answer, text.removeprefix(_BYTE_ORDER_MARK)
 
     def _received(self, endpoint: Endpoint) -> tuple[Answer, bytes]:
-        """Return an answer, and if it is a page, what is on it, as far as that may be in memory."""
+        """Return a response and, if it is a page, its content, up to the largest size allowed."""
         listing = self._listing
         answer = get(self._client, endpoint, reading_headers(listing.accept_encoding))
         if answer.status != http.client.OK:
@@ -219,7 +219,7 @@ class Pages:
 
 @contextmanager
 def _saying_where(endpoint: Endpoint) -> Iterator[None]:
-    """Say of which page it is when something in the block fails."""
+    """Add the address of the page to errors of the block."""
     try:
         yield
     except NotFound as exc:

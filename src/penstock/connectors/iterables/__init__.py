@@ -186,7 +186,7 @@ class IterableSource:
         for batch in batches:
             self.rows_read = (self.rows_read or 0) + batch.num_rows
             yield batch
-            del batch  # or it would be here still while the next one is read
+            del batch  # or it would be kept alive while the next one is read
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[BatchStream, Selection]]:

@@ -244,7 +244,7 @@ class MysqlSource:
             self.rows_read = decoder.rows
             del block
             yield batch
-            del batch  # or it would be here still while the next one is received
+            del batch  # or it would be kept alive while the next one is received
 
 
 def _tables(connection: Connection) -> list[str]:

@@ -56,7 +56,7 @@ def _prepare() -> None:
 def _instances(cls: type) -> Iterator[Any]:
     """Yield the instances of a class. Every instance refers to its class, so one step in C finds them."""
     classes = [cls]
-    for each in classes:  # grows while it is walked
+    for each in classes:  # grows during the loop
         classes += each.__subclasses__()
     for referrer in gc.get_referrers(*classes):
         if issubclass(type(referrer), cls):  # isinstance() may run code of what is no instance

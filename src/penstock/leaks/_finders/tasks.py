@@ -77,7 +77,7 @@ def _current_task() -> Any | None:
 def _waiting_for(task: Any | None) -> list[Any]:
     """Return ``task`` and the tasks that wait for it to end, directly or through gather() and the like."""
     waiting = [task] if task is not None else []
-    for future in waiting:  # grows while it is walked
+    for future in waiting:  # grows during the loop
         for callback, *_ in getattr(future, "_callbacks", None) or ():
             waiting += (other for other in _futures_behind(callback) if not any(other is known for known in waiting))
     return waiting

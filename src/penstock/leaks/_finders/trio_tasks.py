@@ -42,7 +42,7 @@ def _tasks() -> Iterator[Any]:
     root = sys.modules["trio"].lowlevel.current_root_task()
     # In the first nursery of the root task is only the task that brings in what other threads hand over: trio's own.
     nurseries = [*root.child_nurseries[1:]]
-    for nursery in nurseries:  # grows while it is walked
+    for nursery in nurseries:  # grows during the loop
         for task in nursery.child_tasks:
             yield task
             nurseries.extend(task.child_nurseries)

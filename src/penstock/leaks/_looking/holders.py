@@ -185,7 +185,7 @@ class Search:
         found: dict[str, None] = {}
         chain, known = [id(thing)], {id(thing)}
         behind_a_coroutine: set[int] = set()  # that says enough: who awaits it, and what those hold, does not
-        for i in chain:  # grows while it is walked
+        for i in chain:  # grows during the loop
             current = self._objects[i]
             holding.chain.append(current)
             if i in self._globals:

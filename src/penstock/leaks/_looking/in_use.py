@@ -39,7 +39,7 @@ def users_of(thing: object) -> Iterator[Hashable]:
     Never those of the thread and task that asks. Looks at the whole heap.
     """
     todo, known = [thing], {id(thing)}
-    for current in todo:  # grows while it is walked
+    for current in todo:  # grows during the loop
         yield from _running_users(current)
         for referrer in gc.get_referrers(current):
             if suspended_frame(referrer) is None or is_running(referrer) or id(referrer) in known:
