@@ -286,8 +286,18 @@ def test_a_deadline_while_ranges_are_looked_up(postgres: PostgresDatabase, tmp_p
         ("postgresql://h/db", "-", {}, "-: partitions can not be used here: .* can not be taken back"),
         ("postgresql://h/db", "http://localhost/in", {}, "partitions can not be used here: .* can not be taken back"),
         ("postgresql://h/db", "sqlite:///x.db", {"to_table": "t"}, "partitions can not be used here: a database takes"),
-        ("postgresql://h/db", MemorySink(), {}, "partitions can not be used here: it is an object of yours"),
-        ("postgresql://h/db", MemoryTable(), {}, "partitions can not be used here: it is an object of yours"),
+        (
+            "postgresql://h/db",
+            MemorySink(),
+            {},
+            "partitions can not be used here: the destination is an object, not files",
+        ),
+        (
+            "postgresql://h/db",
+            MemoryTable(),
+            {},
+            "partitions can not be used here: the destination is an object, not files",
+        ),
         (
             "postgresql://h/db",
             "o.csv",
@@ -312,7 +322,12 @@ def test_a_deadline_while_ranges_are_looked_up(postgres: PostgresDatabase, tmp_p
         ([{"a": 1}], "o.csv", {"table": None}, "only tables of PostgreSQL and MySQL can"),
         ("postgresql://h/db", "o.csv", {"partitions": 0}, "partitions must be a whole number above zero, not 0"),
         ("postgresql://h/db", "o.csv", {"partitions": 2.0}, "a whole number above zero, not 2.0"),
-        ("postgresql://h/db", "o.csv", {"partitions": 1, "partition_by": "id"}, "into how many ranges with partitions"),
+        (
+            "postgresql://h/db",
+            "o.csv",
+            {"partitions": 1, "partition_by": "id"},
+            "into how many ranges that column divides",
+        ),
         ("postgresql://h/db", "o.csv", {"engine": "Locale"}, "unknown engine 'Locale': did you mean 'local'"),
         (
             "postgresql://h/db",

@@ -98,8 +98,8 @@ def test_overwriting_a_split_destination(shop: str, tmp_path: Path) -> None:
     [
         ("-", {}, "can not be taken back"),
         ("http://localhost/in", {}, "can not be taken back"),
-        (MemorySink(), {}, "an object of yours"),
-        (MemoryTable(), {}, "an object of yours"),
+        (MemorySink(), {}, "the destination is an object"),
+        (MemoryTable(), {}, "the destination is an object"),
         ("out.csv", {"max_file_size": "1KiB"}, "at least 64.0 KiB"),
         ("out.csv", {"max_file_size": "much"}, "max_file_size 'much'"),
     ],

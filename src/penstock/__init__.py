@@ -1,9 +1,16 @@
 """Penstock: move data of any size through a process in bounded memory, and leave nothing behind.
 
+Copy a table, query or file in one call::
+
+    penstock.copy("postgresql:///shop", "s3://bucket/orders.csv.gz", table="orders")
+
+or build on the primitives underneath, such as a bounded pipe between two threads::
+
     with penstock.reading_from(write_rows) as reader:
         upload(reader)
 
-The names below are loaded when first used, so that ``import penstock`` costs next to nothing.
+This module is the public API. Each name is imported from its home module when first used, so ``import penstock``
+itself imports nothing else. Leak detection is in :mod:`penstock.leaks`, help for tests in :mod:`penstock.testing`.
 """
 
 from __future__ import annotations

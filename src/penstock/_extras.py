@@ -1,4 +1,4 @@
-"""Import an optional package, or say which extra installs it."""
+"""Import an optional package, or raise an error that names the extra to install. Used by every layer above."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The front door's moving of data: introduces connectors, formats and an engine to each other, and nothing else."""
+"""``penstock.copy`` and ``penstock.plan``: find the source, the sink and the format, and hand them to an engine.
+
+The only layer in which connectors, formats and engines meet. It decides nothing itself: what to read and write is
+settled by the connectors and :mod:`penstock.destinations`, how by :mod:`penstock.flow.plan`.
+"""
 
 from __future__ import annotations
 
@@ -63,59 +67,71 @@ def copy(
 ) -> Report:
     """Copy one table, query or file to one destination, which appears complete or not at all.
 
-    Blocks until the destination is published and everything that was started has ended. A cancel of the surrounding
-    :class:`~penstock.CancelScope` stops the copy and removes every trace of it.
+    Blocks until the destination is published and every thread the copy started has ended. Cancelling the surrounding
+    :class:`~penstock.CancelScope` stops the copy and leaves nothing at the destination, unless it was published
+    already. (Bytes sent to standard output cannot be taken back.)
 
     Args:
         source: a URI (``postgresql://``, ``sqlite:///file.db``, ``s3://bucket/key.csv.gz``, ``https://...``), a path,
-            ``"-"`` for standard input, or an object that is a :class:`penstock.flow.contracts.Source`. Or data of this
+            ``"-"`` for standard input, or a :class:`penstock.flow.contracts.Source` of your own. Or data in this
             process: an iterable of dicts, of tuples (with ``columns``) or of bytes (with ``source_format``), an open
-            binary file, Arrow data of any library; see :mod:`penstock.connectors.iterables`.
-        destination: a URI, a path, ``"-"`` for standard output, or a :class:`penstock.flow.contracts.Sink` (or
-            ``TableSink``), which then knows itself where it writes and what it does with what is there.
-        query: SQL to run at a database.
-        table: table to read, instead of a query.
-        columns: columns of ``table``, in this order; None for all. Of tuples, their names.
-        where: condition on the rows of ``table``, as SQL.
-        limit: at most so many rows.
-        source_format: what a file, body or standard input holds, where its name does not tell.
-        source_compression: how it is compressed, where its name does not tell.
-        source_format_options: what only that format knows: ``{"delimiter": ";"}``; see docs/formats.md.
-        source_options: what only this kind of source knows; see docs/connectors.md.
-        on_type_loss: what to do about a value that the type of its column cannot hold: ``"error"``; ``"warn"``, and it
-            becomes NULL; ``"text"``, and columns that could hold such values are text.
-        format: what to write; None: as the destination's name says, else as the source has it, else CSV.
-        compression: ``"gzip"``, ``"zstd"``, perhaps with a level (``"zstd:9"``), or ``"none"``; None: as the
-            destination's name says.
-        format_options: what only that format knows: ``{"delimiter": ";"}``.
-        to_table: table to load, where the destination is a database; None: named as ``table``.
-        if_exists: ``"fail"``, ``"overwrite"`` or ``"skip"``; to a table also ``"append"``.
-        destination_options: what only this kind of destination knows; see docs/connectors.md.
-        max_memory: bytes that may be in flight, as a number or ``"128MiB"``; at least 16 MiB. See
-            :mod:`penstock.flow.memory` for what they are spent on.
-        part_size: bytes of the first parts of a multipart upload; None: 8 MiB to S3, where later ones grow, to others as large
-            as fits into ``max_memory``.
-        concurrency: parts sent at once; None: up to 4.
-        max_file_size: bytes of one file, as stored: the data goes into ``name.00001.csv.gz``, ``name.00002.csv.gz``, ...
-            each complete in itself, and ``name.manifest.json``, written last, names them. None: one file.
-        partitions: read so many ranges of a table of PostgreSQL or MySQL at once, each over a connection of its own, all of one
-            snapshot, and write each to a file of its own, named and listed in a manifest as by ``max_file_size``. Fewer
-            where there is not as much. ``max_memory`` is for all together, 16 MiB each at least.
-        partition_by: column of integers, dates or timestamps whose values the ranges are of, in PostgreSQL also of a view or
-            query; None: by the place of the rows on the disk, of MySQL by the first column of the primary key.
-        engine: what runs it: ``"local"``, in threads of this process.
+            binary file, or Arrow data from any library; see :mod:`penstock.connectors.iterables`.
+        destination: a URI, a path, ``"-"`` for standard output, or a :class:`penstock.flow.contracts.Sink` or
+            ``TableSink`` of your own. Such an object decides for itself what to do about existing data.
+        query: the query to run, where the source is a database: SQL; for MongoDB a filter or pipeline.
+        table: the table to read, instead of a query.
+        columns: names of the columns to read, in this order; None for all. For tuples, the names of their fields.
+        where: an SQL condition that rows of ``table`` must meet. It is put into the statement as it is.
+        limit: the most rows to read; 0 copies the columns alone, None all rows.
+        source_format: the format of a stored or streamed source, where its name does not tell.
+        source_compression: its compression (``"gzip"``, ``"zstd"`` or ``"none"``), where its name does not tell.
+        source_format_options: options of that format, such as ``{"delimiter": ";"}``; see docs/formats.md.
+        source_options: options of this kind of source; see docs/connectors.md.
+        on_type_loss: what to do with a value that the type of its column cannot hold. ``"error"`` fails the copy,
+            ``"warn"`` writes NULL and logs a warning, ``"text"`` turns every column that could hold such values into
+            text.
+        format: the format to write. None chooses by the destination's name, else the source's own format, else CSV.
+        compression: ``"gzip"``, ``"zstd"`` (either may have a level: ``"zstd:9"``) or ``"none"``. None chooses by the
+            destination's name.
+        format_options: options of the format to write, such as ``{"delimiter": ";"}``.
+        to_table: the table to load, where the destination is a database. None means the name given as ``table``.
+        if_exists: what to do if the destination exists: ``"fail"``, ``"overwrite"`` or ``"skip"``; for a table also
+            ``"append"``.
+        destination_options: options of this kind of destination; see docs/connectors.md.
+        max_memory: bytes that may be in flight (read but not yet stored), as a number or ``"128MiB"``; at least
+            16 MiB. :mod:`penstock.flow.memory` explains how they are divided.
+        part_size: size in bytes of the first parts of a multipart upload. None means 8 MiB for S3, where later parts
+            grow, and as much as fits into ``max_memory`` elsewhere.
+        concurrency: how many parts are uploaded at once. None means as many as fit, at most 4.
+        max_file_size: split the data into files of about this many bytes, as stored: ``name.00001.csv.gz``,
+            ``name.00002.csv.gz``, ... Each is complete in itself; ``name.manifest.json``, written last, lists them.
+            None writes one file.
+        partitions: read up to this many ranges of a PostgreSQL or MySQL table at once and write each to a file of its
+            own, named and listed as with ``max_file_size``. Each range has its own connection, and all see the same
+            snapshot. ``max_memory`` covers them all and must allow 16 MiB for each.
+        partition_by: the column of integers, dates or timestamps whose values divide the ranges; PostgreSQL can then
+            divide views and queries too. None divides by where rows lie on disk (PostgreSQL) or by the first column of
+            the primary key (MySQL).
+        engine: what runs the copy; only ``"local"``, threads of this process, exists.
         bwlimit: bytes per second that the destination may take, as a number or ``"10MiB/s"``; None for no limit.
-        method: HTTP method to send with; None for POST.
-        timeout: seconds for the whole copy (or ``"5m"``); None for no limit.
-        stall_timeout: seconds without any byte moving (or ``"30s"``); None waits for ever.
-        progress: ``"auto"``, ``"bar"``, ``"log"``, ``"json"``, drawn on standard error; or a function that is given a
-            :class:`~penstock.engines.outcome.Snapshot` every 0.2 s; None shows nothing.
+        method: the HTTP method of the request, ``"POST"`` or ``"PUT"``; None for POST.
+        timeout: seconds for the whole copy, or text such as ``"5m"``; None for no limit.
+        stall_timeout: seconds without a byte moving between stages, or text such as ``"30s"``; None waits for ever.
+        progress: ``"auto"``, ``"bar"``, ``"log"`` or ``"json"`` to show progress on standard error, or a function
+            called with a :class:`~penstock.engines.outcome.Snapshot` every 0.2 s, in the calling thread. None shows
+            nothing.
+
+    Returns:
+        What was copied and how it went. If ``if_exists="skip"`` applied, its ``skipped`` is True.
 
     Raises:
-        ConfigurationError: the request makes no sense as written.
-        SourceError: the source failed. Nothing appears at the destination.
-        SinkError: the destination failed; ``AlreadyExists`` if it is there and ``if_exists="fail"``.
+        ConfigurationError: the request makes no sense as written, or needs a package that is not installed
+            (``MissingExtra``).
+        SourceError: the source failed.
+        SinkError: the destination failed; ``AlreadyExists`` if it exists and ``if_exists="fail"``.
+        BudgetExceeded: a single row or value is too large for ``max_memory``.
         DeadlineExceeded: ``timeout`` ran out; ``StallError`` if ``stall_timeout`` did.
+        Cancelled: the surrounding scope was cancelled.
     """
     options = CopyOptions(
         query=query,
@@ -158,14 +174,16 @@ def plan(
     steps: Sequence[Step] = (),
     **keywords: Any,
 ) -> Plan:
-    """Decide what :func:`copy` would do, and touch nothing. ``print(plan(...))`` shows it.
+    """Decide what :func:`copy` would do, without connecting to anything. ``print(plan(...))`` shows the decision.
+
+    :func:`preview` goes further: it asks the source and the destination.
 
     Args:
-        source: as of :func:`copy`.
-        destination: as of :func:`copy`.
-        options: what else was asked for; None to give it as keywords.
-        steps: what is done with the rows in between; see :mod:`penstock.flows`.
-        keywords: those of :func:`copy`, but for ``progress``.
+        source: as for :func:`copy`.
+        destination: as for :func:`copy`.
+        options: the options of the copy as one value; None if they are given as keywords instead.
+        steps: what happens to the rows on the way; see :mod:`penstock.flows`.
+        keywords: the keyword arguments of :func:`copy`, except ``progress``.
 
     Raises:
         ConfigurationError: the request makes no sense as written.
@@ -200,7 +218,7 @@ def plan(
 
 
 def run(planned: Plan, *, progress: str | Observer | None = None) -> Report:
-    """Run what :func:`plan` has decided; blocks and raises as :func:`copy` does. A plan runs once."""
+    """Run a plan made by :func:`plan`; blocks and raises as :func:`copy` does. A plan can be run once."""
     display = showing(progress or "none") if progress is None or isinstance(progress, str) else nullcontext(progress)
     with display as observe:
         outcome = engine_named(planned.engine).run(planned, compress=formats.compress, observe=observe)
@@ -208,7 +226,7 @@ def run(planned: Plan, *, progress: str | Observer | None = None) -> Report:
 
 
 def shown(source: Address | Source | Data) -> str:
-    """Return what messages call a source; of an address, without secrets."""
+    """Return the name of a source for messages, without the secrets of an address."""
     if isinstance(source, (str, os.PathLike)):
         return connectors.redact(os.fspath(source))
     return source.display_name if isinstance(source, Source) else name_of(source)

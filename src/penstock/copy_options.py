@@ -1,4 +1,4 @@
-"""What a copy may be asked for beside its two ends."""
+"""The options of a copy as one value, for passing them on; what each means is said by :func:`penstock.copy`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["CopyOptions"]
 
 @dataclass(frozen=True, kw_only=True)
 class CopyOptions:
-    """The keyword arguments of :func:`penstock.copy` that say what to do, with the same meanings and defaults."""
+    """The keyword arguments of :func:`penstock.copy`, except ``progress``, with the same meanings and defaults."""
 
     query: str | None = None
     table: str | None = None

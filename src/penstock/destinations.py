@@ -1,4 +1,7 @@
-"""Where a copy goes: what is to be written there, one file or several, bytes or rows."""
+"""Decide what a copy writes at its destination: bytes or rows, one file or several, in which format.
+
+Called by :mod:`penstock.api`, which knows the source; opens nothing.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ __all__ = ["Address", "Target", "target_of"]
 Address = str | os.PathLike[str]
 
 _DEFAULT_FORMAT = "csv"
-_SMALLEST_FILE_BYTES = 64 << 10  # below, headers and footers would be most of what is in the parts
+_SMALLEST_FILE_BYTES = 64 << 10  # in smaller files, headers and footers would be most of the content
 _SEVERAL_FILES = ("max_file_size", "partitions")
 _NOTHING_ASKED = CopyOptions()
 
@@ -37,9 +40,9 @@ class Target:
     """A destination, and what is written there.
 
     Attributes:
-        sink: takes it; touches nothing yet.
-        format: what the bytes mean; None where rows are taken.
-        compression: of these bytes; None for none.
+        sink: the object that will write; has opened nothing yet.
+        format: the format of the bytes; None where the sink takes rows.
+        compression: the compression of the bytes; None for none.
     """
 
     sink: AnySink
@@ -55,20 +58,20 @@ def target_of(
     *,
     origin: Source | None = None,
 ) -> Target:
-    """Make the sink of ``destination``, and choose what is written there. Touches nothing.
+    """Make the sink for ``destination`` and choose what is written there. Opens nothing.
 
     Args:
-        destination: as of :func:`penstock.copy`.
-        source: what will be written there.
-        options: what was asked for.
-        memory: how it is divided.
-        origin: the source without what steps make of it.
+        destination: as for :func:`penstock.copy`.
+        source: the source of the copy, with its steps if there are any.
+        options: the options of the copy.
+        memory: how the memory of the copy is divided.
+        origin: the source before any steps.
 
     Raises:
-        ConfigurationError: the options make no sense for it.
+        ConfigurationError: the options make no sense for this destination.
     """
     if isinstance(destination, Sink | TableSink):
-        _refuse(options, destination.display_name, "it is an object of yours, and not files", *_SEVERAL_FILES)
+        _refuse(options, destination.display_name, "the destination is an object, not files", *_SEVERAL_FILES)
         if isinstance(destination, TableSink):
             return Target(destination)
         return Target(destination, *_choose_target("", source, options))
@@ -105,7 +108,7 @@ def _open_sink(
         concurrency=memory.concurrency,
         method=options.method,
     )
-    sink = connectors.open_sink(request)  # what can not be written to at all is told first
+    sink = connectors.open_sink(request)  # first, so that an address nobody can write to is the error reported
     if options.to_table is not None:
         raise ConfigurationError(f"{connectors.redact(address)}: to_table is for databases")
     return sink
@@ -142,19 +145,19 @@ def _part_files(
     def open_sink(part: str, if_exists: IfExists) -> RemovableSink:
         wanted = replace(options, if_exists=if_exists)
         opened = _open_manifest(part, wanted) if part == names.manifest else make(part, options=wanted)
-        return cast(RemovableSink, opened)  # as the whole, so is each part
+        return cast(RemovableSink, opened)  # the sink of the whole was removable, so is that of each part
 
     def read(part: str) -> bytes:
         request = SourceRequest(uri=part, formats=formats, format="ndjson", compression="none")
         request = replace(request, options=_options_of_both(request, options.destination_options or {}))
-        with connectors.open_source(request).open_bytes("ndjson") as chunks:  # as they are, whatever they mean
+        with connectors.open_source(request).open_bytes("ndjson") as chunks:  # "ndjson" gives the raw bytes, unparsed
             return b"".join(chunks)
 
     return PartFiles(names, open_sink, read, options.if_exists, target.name, compression)
 
 
 def _options_of_both(request: SourceRequest, options: Mapping[str, object]) -> dict[str, object]:
-    """Return those of a destination's options that reading from there knows too: where it is, not how it stores."""
+    """Return the destination options that its source knows too: those that say where it is, not how it stores."""
     known = {}
     for name, value in options.items():
         with suppress(ConfigurationError):
@@ -200,7 +203,7 @@ def _refuse(options: CopyOptions, shown: str, because: str, *names: str) -> None
 
 
 def _choose_target(address: str, source: Source, options: CopyOptions) -> tuple[Format, str | None]:
-    """Choose format and compression of the destination: as asked for, else as its name says, else as the source."""
+    """Choose format and compression: as asked for, else by the destination's name, else (the format) as the source."""
     named_format, named_compression = formats.infer(address)
     name = options.format or named_format or _only(source.byte_formats) or _default_for(address)
     compression = options.compression or named_compression
@@ -220,7 +223,7 @@ def _only(dialects: frozenset[str]) -> str | None:
 
 
 def _default_for(address: str) -> str:
-    """Return CSV, unless a file's suffix says that something else was meant: `out.parquet` must not hold CSV."""
+    """Return CSV; refuse a name whose suffix is unknown, as ``out.xlsx`` must not hold CSV."""
     name = address.rpartition("/")[2]
     if formats.infer(address)[1] is not None:
         name = name.rpartition(".")[0]

@@ -1,4 +1,4 @@
-"""What a copy would do, looked up without writing anything: how the source is read, its columns, who is in the way."""
+"""``penstock.preview`` and ``penstock plan``: ask source and destination what a copy would do, and write nothing."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ _MOST_RANGES_SHOWN = 4
 @final
 @dataclass(frozen=True)
 class Preview:
-    """A plan, and what source and destination say to it. ``str(preview)`` is what ``penstock plan`` prints.
+    """A plan, and what its source and destination say about it. ``str(preview)`` is what ``penstock plan`` prints.
 
     Attributes:
-        plan: what was decided without looking.
+        plan: the decisions that were made without connecting.
         description: what the source says it would do; None where that kind of source does not tell.
-        would: ``"run"``; ``"skip"`` or ``"fail"``, because of what is at the destination.
-        destination: the same in words: ``"free"``.
-        sink_error: why it would fail; None if it would not.
-        ranges: which rows each partition would have, in words; empty where there is only one stream.
-        column_types: of a new table at the destination, in the order of the description's columns; ``""`` where that is
-            known only once data has been read. Empty where no table takes the rows, or it does not tell.
+        would: ``"run"``; or ``"skip"`` or ``"fail"``, because of the state of the destination.
+        destination: the state of the destination in words, such as ``"free"``.
+        sink_error: why the copy would fail; None if it would not.
+        ranges: which rows each partition would have, in words; empty where there are no partitions.
+        column_types: the column types of a new table at the destination, in the order of the description's columns;
+            ``""`` where a type is known only once data has been read. Empty where no table would be loaded, or where
+            that kind of table does not tell.
     """
 
     plan: Plan
@@ -50,12 +51,12 @@ class Preview:
 
     @property
     def estimated_stored_bytes(self) -> int | None:
-        """About how many bytes go to the destination, before compression; None if nobody knows."""
+        """About how many bytes would be written, before compression; None if unknown."""
         return None if self.description is None else estimated_stored_bytes(self.description)
 
     @property
     def estimated_parts(self) -> int | None:
-        """In about how many parts one object is uploaded; None if nobody knows, or there is no such upload."""
+        """About how many parts an upload would have; None if unknown, or if nothing is uploaded in parts."""
         stored = self.estimated_stored_bytes
         return (
             None if stored is None or not isinstance(self.plan.sink, UploadSink) else self.plan.sink.parts_for(stored)
@@ -63,12 +64,12 @@ class Preview:
 
     @property
     def largest_object_bytes(self) -> int | None:
-        """Bytes of the largest object that parts of these sizes reach; None where there is no such upload."""
+        """The largest object in bytes that parts of these sizes allow; None if nothing is uploaded in parts."""
         return self.plan.sink.largest_object_bytes() if isinstance(self.plan.sink, UploadSink) else None
 
     @property
     def estimated_files(self) -> int | None:
-        """Into how many files the data goes, if they are as large as it is at the source; None if nobody knows."""
+        """How many files would be written if the data is as large as it is at the source; None if unknown."""
         if self.ranges:
             return len(self.ranges)
         if not isinstance(self.plan.sink, PartsSink):
@@ -196,13 +197,21 @@ class Preview:
 
 
 def preview(plan: Plan) -> Preview:
-    """Look what ``plan`` would do. Connects to both sides, writes nothing, and leaves nothing open.
+    """Ask the source and the destination what ``plan`` would do. Writes nothing and leaves nothing open.
 
-    Blocks while they answer, for ``plan.timeout`` at most; a cancel interrupts it. The plan can still be run.
+    Blocks until both have answered, for ``plan.timeout`` at most; a cancel interrupts it. The plan can still be run
+    afterwards.
+
+    Args:
+        plan: made by :func:`penstock.plan` or :meth:`penstock.Flow.plan`.
+
+    Returns:
+        The answers. A destination that cannot be written is no error here but part of them.
 
     Raises:
-        SourceError: the source can not be read. (A destination that can not be written is in the preview.)
+        SourceError: the source cannot be read.
         DeadlineExceeded: ``plan.timeout`` ran out.
+        Cancelled: the surrounding scope was cancelled.
     """
     with CancelScope(timeout=plan.timeout) as scope:
         looked = Preview(plan, None, *_look_at_destination(plan))
@@ -218,7 +227,7 @@ def _look_at_source(plan: Plan) -> Description | None:
 
 
 def _with_ranges(seen: Preview) -> Preview:
-    """Have the source divided as it would be, which closes what it opens for that."""
+    """Add the ranges: have the source divide itself as it would for the copy, and close what that opened."""
     plan = seen.plan
     if plan.partitions == 1 or not isinstance(plan.source, PartitionableSource):
         return seen
@@ -229,7 +238,7 @@ def _with_ranges(seen: Preview) -> Preview:
 
 
 def _with_column_types(seen: Preview) -> Preview:
-    """Ask the destination what columns it would create; where it has no type for one of them, the copy would fail."""
+    """Add the columns the destination would create. Where it has no type for one of them, the copy would fail."""
     sink, columns = seen.plan.sink, () if seen.description is None else seen.description.columns
     known = [(column.name, column.data_type) for column in columns if column.data_type is not None]
     if not isinstance(sink, TypedTableSink) or not known:
@@ -237,7 +246,7 @@ def _with_column_types(seen: Preview) -> Preview:
     try:
         created = iter(sink.column_types(need("pyarrow", extra="arrow", why="load tables").schema(known)))
     except (SinkError, ConfigurationError) as exc:
-        if seen.would != "run":  # what is in the way already comes first
+        if seen.would != "run":  # it fails or is skipped anyway, and that reason comes first
             return seen
         return replace(seen, would="fail", destination="can not hold a column, so this copy would fail", sink_error=exc)
     return replace(seen, column_types=tuple("" if each.data_type is None else next(created) for each in columns))

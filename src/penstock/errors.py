@@ -1,22 +1,22 @@
-"""Every error penstock raises, in one tree. Imports nothing.
+"""Every error penstock raises, in one tree. The lowest layer: imports nothing.
 
 PenstockError
-├── ClosedError            this side was closed by its own owner            (also ValueError, as files)
+├── ClosedError            used after its own close()                       (also ValueError, as with files)
 ├── BrokenError            the other side is gone; __cause__ says why       (also BrokenPipeError)
 │   ├── PipeAbandoned      an end was dropped without close() or abort()
 │   └── ForkedError        made before os.fork(), used in the child
 ├── EndOfChannel           every sender closed and the buffer is empty      (also EOFError)
 ├── WouldBlock             a *_nowait operation could not finish at once
-│   └── WouldDeadlock      waiting here could never end                     (also RuntimeError)
+│   └── WouldDeadlock      this wait could never end                        (also RuntimeError)
 ├── DeadlineExceeded       fail_after() or a timeout= ran out               (also TimeoutError)
 │   └── StallError         no byte moved for stall_timeout
 ├── BudgetExceeded         one value is larger than the whole byte budget
 ├── ConfigurationError     the request makes no sense as written            (also ValueError)
 │   └── MissingExtra       an optional package is needed                    (also ImportError)
 ├── ConnectorError         a system outside failed: .where, .hint, .transient
-│   ├── SourceError        ... the one data comes from
-│   └── SinkError          ... the one data goes to
-│       └── AlreadyExists  the destination is there and if_exists="fail"
+│   ├── SourceError        ... the one that data is read from
+│   └── SinkError          ... the one that data is written to
+│       └── AlreadyExists  the destination exists and if_exists="fail"
 ├── LeakError              something outlived its scope: .report            (also AssertionError)
 └── VerificationError      what arrived is not what was sent
 
@@ -50,17 +50,17 @@ __all__ = [
 
 
 class PenstockError(Exception):
-    """Base of every error penstock raises, except :class:`Cancelled`."""
+    """The base class of every error penstock raises, except :class:`Cancelled`."""
 
 
 class ClosedError(PenstockError, ValueError):
-    """An operation on an end that its own owner has closed (a ``ValueError``, as on closed files)."""
+    """An end of a pipe or channel was used after its own ``close()`` (a ``ValueError``, as with closed files)."""
 
 
 class BrokenError(PenstockError, BrokenPipeError):
-    """The other side is gone, so the operation can never finish.
+    """The other side of a pipe or channel is gone, so the operation can never finish.
 
-    ``__cause__`` is the other side's exception where there was one.
+    ``__cause__`` is the exception that ended the other side, if there was one.
     """
 
 
@@ -69,11 +69,11 @@ class PipeAbandoned(BrokenError):
 
 
 class ForkedError(BrokenError):
-    """The object was made before ``os.fork()``; its other users do not exist in this process."""
+    """The object was made before ``os.fork()``; the threads that used it do not exist in this process."""
 
 
 class EndOfChannel(PenstockError, EOFError):
-    """Every sender of a channel has closed and everything sent has been received."""
+    """The end of the data: every sender has closed, and everything that was sent has been received."""
 
 
 class WouldBlock(PenstockError):
@@ -81,20 +81,22 @@ class WouldBlock(PenstockError):
 
 
 class WouldDeadlock(WouldBlock, RuntimeError):
-    """Waiting here could never end: only the waiting thread itself could wake it."""
+    """Waiting here could never end, because only the waiting thread itself could end it."""
 
 
 class DeadlineExceeded(PenstockError, TimeoutError):
-    """A deadline ran out.
+    """A deadline passed, or a ``timeout=`` ran out.
 
-    ``gathered`` holds what :func:`penstock.gather` had finished by then, else it is None.
+    Attributes:
+        gathered: the :class:`penstock.Gathered` with what had finished by then, if :func:`penstock.gather` raised
+            this; else None.
     """
 
     gathered: object = None
 
 
 class StallError(DeadlineExceeded):
-    """No byte moved for ``stall_timeout`` seconds."""
+    """No byte moved between the stages of a copy for ``stall_timeout`` seconds."""
 
 
 class BudgetExceeded(PenstockError):
@@ -102,21 +104,21 @@ class BudgetExceeded(PenstockError):
 
 
 class ConfigurationError(PenstockError, ValueError):
-    """The request makes no sense as written: an unknown scheme, two options that exclude each other."""
+    """The request makes no sense as written: an unknown scheme, say, or two options that exclude each other."""
 
 
 class MissingExtra(ConfigurationError, ImportError):
-    """An optional package is needed; the message is the pip command that installs it."""
+    """An optional package is needed and not installed; the message has the ``pip`` command that installs it."""
 
 
 class ConnectorError(PenstockError):
-    """A system outside this process failed.
+    """A system outside this process failed. The arguments are kept as attributes; ``str()`` shows all but the last.
 
     Args:
         message: what went wrong, without secrets.
-        where: the address it went wrong at, without secrets.
-        hint: what to do about it, one sentence.
-        transient: whether trying again may help.
+        where: the address at which it went wrong, without secrets; ``""`` if unknown.
+        hint: what to do about it, in one sentence; ``""`` if there is nothing to suggest.
+        transient: whether trying again later may help.
     """
 
     def __init__(self, message: str, *, where: str = "", hint: str = "", transient: bool = False) -> None:
@@ -133,22 +135,22 @@ class ConnectorError(PenstockError):
 
 
 class SourceError(ConnectorError):
-    """The system data is read from failed (exit code 3)."""
+    """The system that data is read from failed (exit code 3)."""
 
 
 class SinkError(ConnectorError):
-    """The system data is written to failed (exit code 4)."""
+    """The system that data is written to failed (exit code 4)."""
 
 
 class AlreadyExists(SinkError):
-    """The destination exists and ``if_exists="fail"``."""
+    """The destination exists already and ``if_exists`` is ``"fail"``."""
 
 
 class LeakError(PenstockError, AssertionError):
     """Something outlived the block, function or test that made it.
 
     Attributes:
-        report: what it was, a :class:`penstock.leaks.LeakReport`; its text is the message.
+        report: the :class:`penstock.leaks.LeakReport`; its text is the error's message.
     """
 
     def __init__(self, report: object) -> None:
@@ -160,14 +162,17 @@ class LeakError(PenstockError, AssertionError):
 
 
 class VerificationError(PenstockError):
-    """What arrived is not what was sent (exit code 6). For connectors that compare the two; none of Penstock's does."""
+    """What arrived is not what was sent (exit code 6). For third-party connectors that compare; none of ours does."""
 
 
 class Cancelled(BaseException):
     """The surrounding ``CancelScope`` was cancelled.
 
-    A ``BaseException``, so that ``except Exception`` does not swallow it. Let it pass: the scope that was
-    cancelled catches it. ``reason`` is what was given to ``CancelScope.cancel``.
+    A ``BaseException``, so that ``except Exception`` does not swallow it. Let it propagate: the scope that was
+    cancelled catches it when its block is left.
+
+    Attributes:
+        reason: what was given to ``CancelScope.cancel``; a ``DeadlineExceeded`` after a deadline.
     """
 
     def __init__(self, reason: object = None) -> None:

@@ -1,10 +1,10 @@
-"""A flow: where data comes from and what is done with it, put together a step at a time, and run by writing it or by a loop.
+"""``penstock.read(...)``: a source and the steps applied to its rows, run by writing it somewhere or looping over it.
 
     flow = penstock.read("postgresql:///shop", query="select * from orders").filter(is_open).map(with_customer, workers=8)
     flow.write("s3://bucket/orders.parquet")
 
-A flow is a value: each step makes a new one, and nothing is touched before it runs. Without steps, writing it is
-:func:`penstock.copy`, fast paths and all.
+A flow is an immutable value: each step returns a new one, and nothing is opened before it runs. Writing a flow without
+steps is exactly :func:`penstock.copy`, fast paths included. This layer stands on :mod:`penstock.api`.
 """
 
 from __future__ import annotations
@@ -71,23 +71,23 @@ def read(
     timeout: float | str | None = None,
     stall_timeout: float | str | None = None,
 ) -> Flow:
-    """Make a flow of one table, query, file or iterable. Touches nothing.
+    """Make a flow of one table, query, file or iterable. Opens nothing until the flow runs.
 
     Args:
-        source: as of :func:`penstock.copy`: an address, a path, rows, Arrow data.
-        query: the SELECT, pipeline or filter to read, where the source is a database.
-        table: or the table.
-        columns: read no others.
-        where: a condition that rows of ``table`` must meet, checked by the database.
-        limit: at most so many rows.
-        format: of stored bytes, where their name does not tell.
-        compression: of stored bytes, where their name does not tell.
-        format_options: what only that format knows.
-        options: what only this kind of source knows; see docs/connectors.md.
-        on_type_loss: what to do about a value that the type of its column cannot hold; as of :func:`penstock.copy`.
-        max_memory: bytes that may be in flight, as a number or ``"128MiB"``. What functions of steps hold is theirs.
-        timeout: seconds for the whole run (or ``"5m"``); None for no limit.
-        stall_timeout: seconds without any byte moving (or ``"30s"``); None waits for ever.
+        source: an address, a path, rows or Arrow data, as for :func:`penstock.copy`.
+        query: the query to run, where the source is a database: SQL; for MongoDB a filter or pipeline.
+        table: the table to read, instead of a query.
+        columns: names of the columns to read, in this order; None for all. For tuples, the names of their fields.
+        where: an SQL condition that rows of ``table`` must meet.
+        limit: the most rows to read; None for all.
+        format: the format of stored bytes, where their name does not tell.
+        compression: the compression of stored bytes, where their name does not tell.
+        format_options: options of that format; see docs/formats.md.
+        options: options of this kind of source; see docs/connectors.md.
+        on_type_loss: what to do with a value that the type of its column cannot hold, as for :func:`penstock.copy`.
+        max_memory: bytes that may be in flight, as a number or ``"128MiB"``. What your own functions hold comes on top.
+        timeout: seconds for the whole run, or text such as ``"5m"``; None for no limit.
+        stall_timeout: seconds without a byte moving between stages, or text such as ``"30s"``; None waits for ever.
 
     .. versionadded:: 0.1
     """
@@ -112,10 +112,12 @@ def read(
 @final
 @dataclass(frozen=True, repr=False)
 class Flow:
-    """A source and the steps after it. Made by :func:`penstock.read`.
+    """A source and the steps applied to its rows. Made by :func:`penstock.read`.
 
-    Iterating it runs it and yields Arrow record batches; leaving the loop, or closing the iterator, stops it and waits
-    until everything has been let go of. It can be run again, unless its source is an iterator that is used up.
+    Iterating runs the flow in a thread and yields Arrow record batches; the iterator blocks while none is ready, and
+    raises what the run raises. Closing the iterator stops the run and waits until its threads and connections are
+    gone; leaving a ``for`` loop early closes it too, as soon as nothing else holds it. A flow can be run again, unless
+    its source is an iterator that is used up.
     """
 
     _source: Address | Source | Data
@@ -129,33 +131,38 @@ class Flow:
     # --- steps --------------------------------------------------------------------------------------------------
 
     def map(self, fn: Callable[[Row], Mapping[str, Any]], *, workers: int = 1) -> Flow:
-        """Replace each row by ``fn(row)``, dicts both. The order stays.
+        """Replace each row, a dict, by the dict that ``fn(row)`` returns. Rows keep their order.
 
-        Columns and types of the result are found in its first rows, as for rows of Python. What ``fn`` raises ends the
-        run, as it is, with a note that says of which row.
+        The columns and types of the result are inferred from its first rows, as for any source of Python rows. An
+        exception of ``fn`` ends the run and is raised unchanged, with a note that names the row.
 
         Args:
-            fn: called in threads of a :class:`~penstock.WorkerPool` when there are several workers.
-            workers: how many rows may be worked on at once; for calls that wait for others.
+            fn: called for each row; with several workers, in the threads of a :class:`~penstock.WorkerPool`.
+            workers: how many rows may be worked on at once, which helps when ``fn`` waits for something, as a request.
+
+        Raises:
+            ConfigurationError: ``fn`` cannot be called or is asynchronous, or ``workers`` is below 1.
         """
         return self._then(Map(fn, workers))
 
     def filter(self, predicate: Callable[[Row], object]) -> Flow:
-        """Keep the rows for which ``predicate(row)`` is true. Their types stay what they are."""
+        """Keep the rows for which ``predicate(row)`` is true. Columns and their types stay as they are."""
         return self._then(Filter(predicate))
 
     def map_batches(self, fn: Callable[[pa.RecordBatch], Any]) -> Flow:
-        """Replace each Arrow batch by ``fn(batch)``: a batch, a table, or a data frame, always of the same columns.
+        """Replace each Arrow batch by what ``fn(batch)`` returns: a batch, a table or a data frame.
 
-        Without any batch, ``fn`` is called with an empty one, for the columns.
+        Every result must have the columns of the first, else the run raises ``ConfigurationError``. If the source has
+        no batches, ``fn`` is called once with an empty one, to learn the columns.
         """
         return self._then(MapBatches(fn))
 
     def batched(self, rows: int) -> Flow:
-        """Divide into batches of ``rows`` rows each; the last has what is left.
+        """Regroup the rows into batches of exactly ``rows`` rows; the last one may be shorter.
 
         Raises:
-            BudgetExceeded: when run: so many rows take more than half of ``max_memory``.
+            ConfigurationError: ``rows`` is below 1.
+            BudgetExceeded: while running, if that many rows take more than half of ``max_memory``.
         """
         return self._then(Batched(rows))
 
@@ -165,11 +172,16 @@ class Flow:
     # --- running ------------------------------------------------------------------------------------------------
 
     def plan(self, destination: Address | Sink | TableSink, **options: Any) -> Plan:
-        """Decide what :meth:`write` would do, and touch nothing; ``print(penstock.preview(plan))`` shows it.
+        """Decide what :meth:`write` would do, without connecting to anything.
+
+        ``print(plan)`` shows the decision; ``print(penstock.preview(plan))`` also asks the source and the destination.
 
         Args:
-            destination: as of :meth:`write`.
-            options: those of :meth:`write`.
+            destination: as for :meth:`write`.
+            options: the keyword arguments of :meth:`write`, except ``progress``.
+
+        Raises:
+            ConfigurationError: the request makes no sense as written.
         """
         if unknown := sorted(options.keys() - _OF_DESTINATIONS):
             raise ConfigurationError(f"no such option of a destination: {', '.join(unknown)}")
@@ -195,25 +207,30 @@ class Flow:
         method: str | None = None,
         progress: str | Observer | None = None,
     ) -> Report:
-        """Run it into a destination, which appears complete or not at all. Blocks, and raises, as :func:`penstock.copy` does.
+        """Run the flow and write its rows to a destination, which appears complete or not at all.
+
+        Blocks, is cancelled and raises as :func:`penstock.copy`, which describes the arguments in full.
 
         Args:
-            destination: and everything else as of :func:`penstock.copy`.
-            format: of the destination, where its name does not tell.
-            compression: of the destination.
-            format_options: what only that format knows.
-            to_table: table to load, where the destination is a database.
-            if_exists: ``"fail"``, ``"overwrite"`` or ``"skip"``; to a table also ``"append"``.
-            destination_options: what only this kind of destination knows.
-            part_size: bytes of one part of an upload.
-            concurrency: parts sent at once.
-            max_file_size: bytes of one file; several with a manifest.
-            partitions: ranges of the source that are read at once, each into a file of its own; not after steps.
-            partition_by: column whose values the ranges are of.
-            engine: what runs it.
+            destination: a URI, a path, ``"-"`` for standard output, or a sink object.
+            format: the format to write; None to choose by the destination's name.
+            compression: the compression to write; None to choose by the destination's name.
+            format_options: options of that format.
+            to_table: the table to load, where the destination is a database.
+            if_exists: ``"fail"``, ``"overwrite"`` or ``"skip"``; for a table also ``"append"``.
+            destination_options: options of this kind of destination.
+            part_size: size in bytes of the first parts of a multipart upload.
+            concurrency: how many parts are uploaded at once.
+            max_file_size: split into files of about this many bytes, with a manifest.
+            partitions: how many ranges of the source are read at once, each into its own file; not possible with steps.
+            partition_by: the column whose values divide the ranges.
+            engine: what runs the flow.
             bwlimit: bytes per second that the destination may take.
-            method: HTTP method to send with.
-            progress: how to show it while it runs.
+            method: the HTTP method of the request.
+            progress: how to show progress: a kind, or a function called with snapshots.
+
+        Returns:
+            What was written and how it went.
         """
         planned = self.plan(
             destination,
@@ -239,7 +256,7 @@ class Flow:
         return _iterated(api.plan(self._source, loop, self._options, steps=self._steps), loop)
 
     def rows(self) -> Iterator[Row]:
-        """Run it and yield its rows as dicts. As iterating it, otherwise."""
+        """Run the flow and yield its rows as dicts; otherwise the same as iterating over it."""
         batches = iter(self)
         try:
             for batch in batches:
@@ -249,7 +266,7 @@ class Flow:
 
 
 def _iterated(planned: Plan, loop: _Loop) -> Iterator[pa.RecordBatch]:
-    """Run ``planned`` in a thread, and yield what its sink hands over. Leaving stops the run and waits for its end."""
+    """Run ``planned`` in a thread and yield what its sink receives. Closing stops the run and waits for its end."""
     receiver = loop.opened()
     scope = scope_under(current_scope())
     thread = OwnedThread(lambda: loop.run(planned), scope, "penstock flow")
@@ -266,24 +283,24 @@ def _iterated(planned: Plan, loop: _Loop) -> Iterator[pa.RecordBatch]:
         scope.cancel("the loop over the flow was left")
         receiver.close()
         thread.join()
-        thread.future.observe()  # what it raised has been raised in the loop, or nobody is there to hear it
+        thread.future.observe()  # its exception was raised in the loop, or the loop was left and nobody wants it
         leave(scope)
 
 
 @final
 class _Loop:
-    """The sink of a flow that is iterated over: a channel, whose other end the loop has."""
+    """The sink of a flow that is iterated over: it sends each batch into a channel that the loop receives from."""
 
     display_name = "a loop"
 
     def opened(self) -> ReceiveChannel[pa.RecordBatch]:
-        """Return the loop's end."""
+        """Make the channel and return the loop's end of it."""
         self.sender: SendChannel[pa.RecordBatch]
         self.sender, receiver = channel(0, name="penstock flow")
         return receiver
 
     def run(self, planned: Plan) -> None:
-        """Run the plan whose sink this is; the loop learns how that ended."""
+        """Run the plan whose sink this is, then close the channel, or abort it with what the run raised."""
         try:
             api.run(planned)
         except BaseException as exc:
@@ -296,7 +313,7 @@ class _Loop:
         return True
 
     def load(self, batches: BatchStream) -> Receipt:
-        """Hand every batch to the loop; block while it is busy with the one before."""
+        """Hand every batch to the loop; block while it is busy with the previous one."""
         bytes_taken = 0
         for batch in batches:
             bytes_taken += batch.nbytes

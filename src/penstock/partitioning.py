@@ -1,4 +1,4 @@
-"""What reading a source in partitions asks of it, of the other options, and of memory."""
+"""Check that a source, the other options and the memory allow reading in ``partitions``. Used by :mod:`penstock.api`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["check_partitioned", "split_options"]
 
 
 def split_options(options: CopyOptions) -> MemorySplit:
-    """Divide the memory asked for, of which every partition has the same share.
+    """Divide ``max_memory`` among the links of one partition; all partitions have equal shares.
 
     Raises:
-        ConfigurationError: it is too little.
+        ConfigurationError: there is too little memory, or ``partitions`` makes no sense.
     """
     _check_count(options)
     part_size = None if options.part_size is None else parse_size(options.part_size, name="part_size")
@@ -40,21 +40,19 @@ def _check_count(options: CopyOptions) -> None:
     if isinstance(options.partitions, bool) or not isinstance(options.partitions, int) or options.partitions < 1:
         raise ConfigurationError(f"partitions must be a whole number above zero, not {options.partitions!r}")
     if options.partition_by is not None and options.partitions == 1:
-        raise ConfigurationError(
-            "partition_by says by which column to divide: say into how many ranges with partitions"
-        )
+        raise ConfigurationError("partition_by needs partitions: say into how many ranges that column divides the rows")
 
 
 def check_partitioned(source: Source, options: CopyOptions, *, has_steps: bool) -> None:
-    """Refuse a source that can not be read as ``options`` ask, as far as that can be told without looking.
+    """Refuse a source that cannot be divided as ``options`` ask, as far as can be told without connecting to it.
 
     Args:
-        source: what is to be read.
-        options: how.
-        has_steps: whether something is done with its rows on the way.
+        source: the source of the copy.
+        options: the options of the copy.
+        has_steps: whether steps are applied to the rows on the way.
 
     Raises:
-        ConfigurationError: it can not.
+        ConfigurationError: the source cannot be divided that way.
     """
     if options.partitions == 1:
         return
@@ -67,4 +65,4 @@ def check_partitioned(source: Source, options: CopyOptions, *, has_steps: bool) 
             f"{source.display_name}: it can not be read in partitions, which must all be of one snapshot: only tables of "
             "PostgreSQL and MySQL can, and with partition_by views and queries of PostgreSQL"
         )
-    source.partitioned(options.partitions, options.partition_by)  # what there is against it; touches nothing
+    source.partitioned(options.partitions, options.partition_by)  # raises what it has against it; connects to nothing

@@ -1,7 +1,7 @@
-"""Show a running copy: a bar on a terminal, a line now and then in a log, JSON lines for programs.
+"""Progress displays for a running copy: a bar on a terminal, an occasional log line, or JSON lines for programs.
 
-Everything goes to the stream given, which is standard error on the command line: standard output is for data. A
-display that fails is switched off; it never fails the copy. Only the bar needs a third-party package (rich).
+A display writes to the stream it is given, standard error by default, as standard output is for data. A display that
+fails is switched off and never fails the copy. Only the bar needs a third-party package (rich).
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ _log = logging.getLogger("penstock.progress")
 
 
 class Display(Protocol):
-    """Draws snapshots."""
+    """Shows snapshots of a running copy."""
 
     def update(self, snapshot: Snapshot) -> None:
-        """Show ``snapshot``, or not if the last one was shown a moment ago."""
+        """Show ``snapshot``, unless the last one was shown only a moment ago."""
         ...
 
     def close(self) -> None:
-        """Leave the stream as it should stay."""
+        """Leave the stream as it should stay, with the drawing removed or the lines kept."""
         ...
 
 
 @contextmanager
 def showing(kind: str, stream: TextIO | None = None) -> Iterator[Observer]:
-    """Give an observer that draws what it is shown, and clear the drawing when the block is left.
+    """Open a display for a ``with`` block, and close it when the block is left. Gives the function that shows a snapshot.
 
     Args:
         kind: ``"auto"``, ``"bar"``, ``"log"``, ``"json"`` or ``"none"``.
-        stream: where to draw; None for standard error.
+        stream: where to write; None for standard error.
 
     Raises:
         ConfigurationError: there is no such kind.
@@ -69,12 +69,12 @@ def showing(kind: str, stream: TextIO | None = None) -> Iterator[Observer]:
 def _close(display: Display) -> None:
     try:
         display.close()
-    except Exception:  # noqa: BLE001 - the copy has ended by now; how that went matters, the display does not
+    except Exception:  # noqa: BLE001 - the copy has ended by now, and its outcome must not depend on the display
         _log.debug("the progress display could not be closed", exc_info=True)
 
 
 def choose(kind: str, stream: TextIO) -> Display:
-    """Return the display called ``kind``; ``"auto"`` is a bar on a terminal, where rich is there, else a log.
+    """Return the display called ``kind``; ``"auto"`` is a bar on a terminal if rich is installed, else a log.
 
     Raises:
         ConfigurationError: there is no such kind.
@@ -111,7 +111,7 @@ class NoDisplay:
 
 @final
 class LogDisplay:
-    """Writes a line every ten seconds; a copy that is done sooner writes none."""
+    """Writes a line every ten seconds; for a copy that is done sooner, none at all."""
 
     def __init__(self, stream: TextIO, every_seconds: float = _LOG_SECONDS) -> None:
         self._stream = stream
@@ -135,7 +135,7 @@ class LogDisplay:
 
 @final
 class JsonDisplay:
-    """Writes a JSON object on a line of its own every second."""
+    """Writes a JSON object, on one line, every second."""
 
     def __init__(self, stream: TextIO, every_seconds: float = _JSON_SECONDS) -> None:
         self._stream = stream
@@ -168,16 +168,16 @@ class JsonDisplay:
 
 @final
 class BarDisplay:
-    """Draws one line that moves, and removes it at the end.
+    """Draws one changing line, and removes it at the end.
 
-    How much is still to come is not known, so it does not pretend to a percentage.
+    It shows no percentage, because the total size of a copy is not known beforehand.
     """
 
     def __init__(self, stream: TextIO) -> None:
         progress = need("rich.progress", extra="cli", why="draw a progress bar")
         console = need("rich.console", extra="cli", why="draw a progress bar")
         self._rate = _Rate()
-        # Drawn from update() only: a refresh thread of rich's own would be one more thing to leave behind.
+        # Refreshed by update() only: a refresh thread of rich's own would be one more thing to leave behind.
         self._progress: RichProgress = progress.Progress(
             progress.SpinnerColumn(),
             progress.TimeElapsedColumn(),
@@ -190,7 +190,7 @@ class BarDisplay:
         self._task: TaskID = self._progress.add_task("connecting", total=None)
 
     def update(self, snapshot: Snapshot) -> None:
-        """Draw it."""
+        """Redraw the line."""
         self._rate.add(snapshot)
         self._progress.update(self._task, description=_describe(snapshot, self._rate), refresh=True)
 
@@ -200,7 +200,7 @@ class BarDisplay:
 
 
 def _describe(snapshot: Snapshot, rate: _Rate) -> str:
-    """Put a snapshot into one line."""
+    """Return a snapshot as one line of text."""
     facts = [
         "" if snapshot.rows is None else f"{format_count(snapshot.rows)} rows",
         format_bytes(snapshot.bytes),

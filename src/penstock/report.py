@@ -1,4 +1,4 @@
-"""What a copy did: rows, bytes, seconds, peak memory, who waited on whom, what was left behind."""
+"""The report of a finished copy: rows, bytes, seconds, peak memory, who waited on whom, what was left behind."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ __all__ = ["Report"]
 @final
 @dataclass(frozen=True)
 class Report:
-    """The result of :func:`penstock.copy`. ``str(report)`` is a summary in one line.
+    """The result of :func:`penstock.copy`. ``str(report)`` is a one-line summary.
 
     Attributes:
         source: where the data came from, without secrets.
-        location: where it can be found now, without secrets; ``""`` when there is nothing to find (stdout).
-        skipped: True when the destination was there and ``if_exists="skip"``; nothing was read or written.
-        format: what the bytes mean: ``"csv"``.
-        compression: ``"gzip"``, ``"zstd"`` or None.
-        rows: rows copied; None when bytes passed through uncounted.
-        bytes: bytes the destination holds, after compression.
-        bytes_before_compression: the same before it.
-        seconds: how long it took, opening and publishing included.
-        peak_memory_bytes: the most memory this process had so far; None where the system does not tell.
+        location: where the data can be found now, without secrets; ``""`` if nowhere (standard output).
+        skipped: True if the destination existed and ``if_exists="skip"``; nothing was read or written then.
+        format: the format that was written, such as ``"csv"``; ``""`` for a table.
+        compression: ``"gzip"``, ``"zstd"`` or None; with its level, if one was asked for: ``"zstd:9"``.
+        rows: rows copied; None if bytes passed through uncounted.
+        bytes: bytes stored at the destination, after compression; for a table, bytes of Arrow data loaded.
+        bytes_before_compression: bytes before compression.
+        seconds: duration of the copy, opening and publishing included.
+        peak_memory_bytes: peak memory of this process since it started; None where the system does not tell.
         stages: how each stage spent its time, source first.
         verdict: who waited on whom, in one sentence.
-        connections_opened: connections made to systems outside; None where neither source nor destination tells.
+        connections_opened: connections made to other systems; None if neither source nor destination counts them.
         losses: columns with values that became NULL because their type could not hold them (``on_type_loss="warn"``).
-        leaks: what was left behind: threads, sockets, cursors, pipes that :mod:`penstock.leaks` finds. Always empty, or
-            there is a bug worth reporting.
-        details: what else the sink says: number of parts, status of the answer.
+        leaks: threads, sockets, cursors, pipes and so on that the copy left behind, as found by :mod:`penstock.leaks`.
+            Always empty; anything else is a bug worth reporting.
+        details: further facts from the sink, such as the number of parts or an HTTP status.
     """
 
     source: str
@@ -59,7 +59,7 @@ class Report:
 
     @classmethod
     def of(cls, plan: Plan, outcome: Outcome) -> Report:
-        """Put together what was planned and what came of it."""
+        """Make the report of ``plan`` from how running it turned out."""
         receipt = outcome.receipt
         if receipt is None:
             return cls(source=plan.source.display_name, location=plan.sink.display_name, skipped=True)

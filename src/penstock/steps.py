@@ -1,8 +1,7 @@
-"""What a flow does with rows and batches between its source and its sink: one step after another.
+"""The steps of a flow: what ``map``, ``filter``, ``map_batches`` and ``batched`` do between source and sink.
 
-A step takes a stream of Arrow batches and gives one, a batch at a time, in the thread that reads the source. Steps that
-see rows make Python objects of them, a few hundred at a time; that is what they are for, and the one place where a copy
-does so.
+A step turns one stream of Arrow batches into another, a batch at a time, in the thread that reads the source. Steps
+that work on rows turn them into Python objects, a few hundred at a time. :mod:`penstock.flows` offers them to users.
 """
 
 from __future__ import annotations
@@ -31,37 +30,37 @@ __all__ = ["Batched", "Filter", "Map", "MapBatches", "Step", "SteppedSource"]
 
 Row = dict[str, Any]
 
-_ROWS_AT_ONCE = 256  # that are Python objects
-_AHEAD = 2  # rows each worker of a map may be ahead
+_ROWS_AT_ONCE = 256  # how many are Python objects at the same time
+_AHEAD = 2  # how many rows per worker a map may be ahead of what has been taken
 _NOTHING = object()
 
 
 class Step(Protocol):
-    """One thing done with a stream."""
+    """One transformation of a stream of batches."""
 
     @property
     def keeps_columns(self) -> bool:
-        """Whether what comes out has the columns that went in."""
+        """Whether the output has the same columns as the input."""
         ...
 
     def __str__(self) -> str:
-        """Return what messages call it: ``"map(clean)"``."""
+        """Return the step's name for messages: ``"map(clean)"``."""
         ...
 
     def applied(self, stream: BatchStream, request: SourceRequest, where: str) -> AbstractContextManager[BatchStream]:
-        """Give the stream that comes out. To be iterated in the thread that opens it.
+        """Open the transformed stream. Iterate over it in the thread that opens it.
 
         Args:
-            stream: what goes in.
-            request: what the source was asked for: its limits count for what comes out.
-            where: what messages call the source.
+            stream: the input.
+            request: the request for the source; its limits on sizes apply to the output too.
+            where: the name of the source for messages.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Map:
-    """``fn(row)`` instead of each row; in ``workers`` threads at once, in the order of the rows all the same."""
+    """Replaces each row by ``fn(row)``. With several ``workers``, calls run in threads and rows still keep their order."""
 
     fn: Callable[[Row], Mapping[str, Any]]
     workers: int = 1
@@ -78,7 +77,7 @@ class Map:
 
     @contextmanager
     def applied(self, stream: BatchStream, request: SourceRequest, where: str) -> Iterator[BatchStream]:
-        """Give what the function made. Columns and types are found anew, in the first rows that come out."""
+        """Open the stream of results. Their columns and types are inferred from the first of them."""
         call = _Noting(self.fn, f"{self} of {where}")
         with ExitStack() as stack:
             rows = zip(_rows(stream), count(1), strict=False)
@@ -96,7 +95,7 @@ class Map:
 
 @dataclass(frozen=True)
 class Filter:
-    """The rows for which ``predicate(row)`` is true. Their types stay what they are."""
+    """Keeps the rows for which ``predicate(row)`` is true. Columns and types stay as they are."""
 
     predicate: Callable[[Row], object]
 
@@ -110,7 +109,7 @@ class Filter:
 
     @contextmanager
     def applied(self, stream: BatchStream, request: SourceRequest, where: str) -> Iterator[BatchStream]:
-        """Give the rows that are kept, of each batch together."""
+        """Open the stream of rows that are kept: one batch for each input batch that has any."""
         yield _Stream(stream.schema, self._kept(stream, _Noting(self.predicate, f"{self} of {where}")))
 
     @staticmethod
@@ -126,7 +125,7 @@ class Filter:
 
 @dataclass(frozen=True)
 class MapBatches:
-    """``fn(batch)`` instead of each batch: Arrow in, Arrow out."""
+    """Replaces each batch by ``fn(batch)``: Arrow in, Arrow out."""
 
     fn: Callable[[pa.RecordBatch], Any]
 
@@ -140,9 +139,9 @@ class MapBatches:
 
     @contextmanager
     def applied(self, stream: BatchStream, request: SourceRequest, where: str) -> Iterator[BatchStream]:
-        """Give what the function made. What it makes of the first batch says what the columns are.
+        """Open the stream of results. The first result determines the columns.
 
-        Without any batch it is called with an empty one, for the columns.
+        If there is no batch, the function is called with an empty one, to learn the columns.
         """
         batches = iter(stream)
         first = next(batches, None)
@@ -180,7 +179,7 @@ class MapBatches:
 
 @dataclass(frozen=True)
 class Batched:
-    """Batches of ``rows`` rows each; the last has what is left."""
+    """Regroups rows into batches of ``rows`` rows; the last one may be shorter."""
 
     rows: int
 
@@ -195,7 +194,7 @@ class Batched:
 
     @contextmanager
     def applied(self, stream: BatchStream, request: SourceRequest, where: str) -> Iterator[BatchStream]:
-        """Give the batches; what is on the way to being one is held."""
+        """Open the stream of regrouped batches. Holds the rows of one unfinished batch."""
         yield _Stream(stream.schema, self._joined(stream, request.max_row_bytes, where))
 
     def _joined(self, stream: BatchStream, most_bytes: int | None, where: str) -> Iterator[pa.RecordBatch]:
@@ -213,7 +212,7 @@ class Batched:
             yield arrow.concat_batches(waiting)
 
     def _pieces(self, stream: BatchStream) -> Iterator[pa.RecordBatch]:
-        """Cut the batches where one of ours ends."""
+        """Cut the incoming batches wherever one of the new batches has to end."""
         filled = 0
         for batch in stream:
             start = 0
@@ -234,12 +233,12 @@ class Batched:
 
 @final
 class SteppedSource:
-    """A source, and what is done with what it gives.
+    """A source with steps applied to its rows; to everybody else just another source.
 
     Args:
-        source: read once.
-        steps: in order.
-        request: what the source was asked for.
+        source: where the rows come from.
+        steps: what is done with them, in order.
+        request: the request that ``source`` was made for.
     """
 
     byte_formats: frozenset[str] = frozenset()
@@ -253,16 +252,16 @@ class SteppedSource:
 
     @property
     def connections_opened(self) -> int | None:
-        """As the source tells."""
+        """How many connections the source has opened; None if it does not count them."""
         return getattr(self._source, "connections_opened", None)
 
     def open_bytes(self, format_name: str) -> AbstractContextManager[Iterator[bytes]]:
-        """Refuse: there are rows here, ``byte_formats`` is empty."""
+        """Refuse: after steps there are rows and no bytes, which is why ``byte_formats`` is empty."""
         raise ConfigurationError(f"{self.display_name}: after steps there are rows, not {format_name}")
 
     @contextmanager
     def open_batches(self) -> Iterator[BatchStream]:
-        """Open the source, and give what comes out of the last step."""
+        """Open the source and return the output of the last step."""
         with ExitStack() as stack:
             stream = stack.enter_context(self._source.open_batches())
             for step in self._steps:
@@ -276,7 +275,7 @@ class SteppedSource:
             yield batch
 
     def describe(self, format_name: str | None) -> Description:
-        """Say what the source says of itself, and what is done then. No step is run."""
+        """Describe the source, and name the steps that follow. Runs none of them."""
         then = ", ".join(map(str, self._steps))
         described = self._source.describe(None) if isinstance(self._source, Describable) else Description("batches")
         columns = described.columns if all(step.keeps_columns for step in self._steps) else ()
@@ -299,7 +298,7 @@ class _Stream:
 
 @final
 class _Noting:
-    """Calls a function with rows; what it raises is raised as it is, with a note that says of which row."""
+    """Calls a function with rows. An exception is raised unchanged, with a note that names the row."""
 
     def __init__(self, fn: Callable[[Row], Any], where: str) -> None:
         self._fn = fn
@@ -323,7 +322,7 @@ def _rows(stream: Iterable[pa.RecordBatch]) -> Iterator[Row]:
 def _check_callable(step: str, fn: object) -> None:
     if not callable(fn):
         raise ConfigurationError(f"{step} takes a function, not {fn!r}")
-    if iscoroutinefunction(fn):  # what it returns is true, and is no row
+    if iscoroutinefunction(fn):  # the coroutine it returns would count as true, and is no row
         raise ConfigurationError(f"{step} takes a function that returns, and {_name(fn)} is async")
 
 

@@ -139,7 +139,10 @@ def test_a_failure_in_one_partition(penstock: Penstock, postgres: PostgresDataba
             "a view has no order of its own on the disk; name a column",
         ),
         (["orders.csv", "-t", "orders", "--partitions", "0"], "is not a whole number above zero"),
-        (["orders.csv", "-t", "orders", "--partition-by", "id"], "say into how many ranges with partitions"),
+        (
+            ["orders.csv", "-t", "orders", "--partition-by", "id"],
+            "say into how many ranges that column divides the rows",
+        ),
         (["orders.csv", "-t", "orders", "--engine", "lokal"], "did you mean 'local'?"),
         (["-", "-t", "orders", "--partitions", "2"], "can not be taken back"),
         (["orders.csv", "-t", "orders", "--partitions", "20"], "max_memory may be 320.0 MiB, or partitions 8"),

@@ -78,5 +78,5 @@ def test_addresses_that_are_no_text_are_refused(penstock: Penstock, address: str
     broken = os.fsdecode(address.format("?").encode().replace(b"?", b"\xff"))
     for side, arguments in (("SRC", [broken, "-", "-t", "t"]), ("DST", ["in.csv", broken, "--to-table", "t"])):
         result = penstock("cp", *arguments)
-        said = f"penstock: {side} is no text: it has bytes that this locale knows no letters for"
+        said = f"penstock: {side} is not text: it has bytes that can not be decoded in this locale"
         assert (result.code, result.line) == (2, said)

@@ -238,10 +238,13 @@ def test_a_cancel_ends_the_wait_for_a_busy_server(http_server: HttpServer, caplo
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"format_name": "parquet"}, "parquet can not be cut into requests; ndjson, csv, tsv, json as usual can"),
+        (
+            {"format_name": "parquet"},
+            "request_size can not split parquet; it can split ndjson, csv, tsv, json, in their usual form",
+        ),
         ({"compression": "gzip"}, "needs --compression none"),
-        ({"format_name": "csv", "dialect": "csv(header=False)"}, r"csv\(header=False\) can not be cut into requests"),
-        ({"format_name": "csv", "dialect": 'csv(quote="\'")'}, "can not be cut into requests"),
+        ({"format_name": "csv", "dialect": "csv(header=False)"}, r"request_size can not split csv\(header=False\)"),
+        ({"format_name": "csv", "dialect": 'csv(quote="\'")'}, "request_size can not split csv"),
         ({"options": {"request_size": "much"}}, "is not a size"),
         ({"options": {"retries": "-1"}}, "must be a whole number"),
     ],

@@ -462,7 +462,7 @@ def test_what_it_would_read_is_described(http_server: HttpServer, items: str) ->
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"next": "link", "page": "p"}, "give one of next, page"),
+        ({"next": "link", "page": "p"}, "give only one of next, page"),
         ({"next": "header"}, "next=link for the Link header"),
         ({"next": "field:"}, "next=link for the Link header"),
         ({"cursor": "after"}, "cursor=PARAMETER:field.path"),

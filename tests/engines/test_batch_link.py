@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pytest
 from penstock.core.cancel import CancelScope
 from penstock.engines.batch_link import BatchLink
 from penstock.errors import BrokenError
-from tests.core.threads import start, wait_until
+from tests.core.threads import PATIENCE, start, wait_until
 
 SCHEMA = pa.schema([("t", pa.string())])
 WIDE_BYTES = 100
@@ -47,18 +48,25 @@ def test_beside_a_narrow_batch_the_next_ones_are_read() -> None:
 
 
 def test_small_batches_that_wait_are_taken_as_one() -> None:
-    """In order, up to a quarter of an ordinary batch; the first one does not wait for company."""
-    link, reading = BatchLink(wide_bytes=800, name="test"), Reading(*range(1, 41), 300, *range(1, 6))
-    feeding = start(lambda: link.feed(SCHEMA, reading))
+    """In order, up to a quarter of an ordinary batch; an encoder that waits gets a batch at once."""
+    link, has_one = BatchLink(wide_bytes=800, name="test"), threading.Event()
+    sizes = [*range(1, 41), 300, *range(1, 6)]
+
+    def reading() -> Iterator[pa.RecordBatch]:
+        yield batch(sizes[0])
+        has_one.wait(PATIENCE)
+        yield from map(batch, sizes[1:])
+
+    feeding = start(lambda: link.feed(SCHEMA, reading()))
     batches = iter(link.batches())
     taken = [next(batches)]
+    has_one.set()
     feeding.wait_parked()
     taken += _ended(link, feeding, batches)
-    assert [len(text) for each in taken for text in each["t"].to_pylist()] == [*range(1, 41), 300, *range(1, 6)]
-    assert taken[0].num_rows == 1
-    assert taken[1].num_rows > 2
+    assert [len(text) for each in taken for text in each["t"].to_pylist()] == sizes
+    assert [each.num_rows for each in taken[:2]] == [1, 9]
     assert all(each.nbytes <= 100 or each.num_rows == 1 for each in taken)
-    assert link.rows == 46
+    assert link.rows == len(sizes)
     assert link.state().bytes_in == link.state().bytes_out
 
 

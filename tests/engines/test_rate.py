@@ -63,7 +63,7 @@ def test_a_cancelled_wait_has_taken_nothing() -> None:
         with scope:
             stream.read1(10)
         assert scope.cancelled_caught
-        limit._due = 0.0
+        limit._account.due = 0.0
         assert stream.read1(10) == b"a"
         writer.close()
         assert reader.read() == b"bc"

@@ -1,6 +1,7 @@
-"""The command line: parse, call the library, choose an exit code. No logic of its own.
+"""The command line: parse arguments, call the library, choose an exit code. No logic of its own.
 
-`penstock --help` imports the parser and nothing else; a command imports what it needs when it runs.
+Part of the uppermost layer; nothing imports it. ``penstock --help`` imports the parser and nothing else, and a command
+imports what it needs when it runs.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ _M_ARENA_MAX = -8  # malloc.h
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; see ``docs/cli.md`` for what the codes mean.
+    """Run one command and return its exit code; ``docs/cli.md`` lists the codes.
 
     Args:
-        argv: the arguments after the program's name; None for those of this process.
+        argv: the arguments after the program's name; None takes those of this process.
     """
     try:
         try:
@@ -43,11 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_and_exit() -> NoReturn:
-    """Run the command line of this process and end it with the exit code: the entry point of ``penstock``.
+    """Run the command line of this process and exit with its code: the entry point of the ``penstock`` command.
 
-    The interpreter is not torn down. Threads of extensions (obstore's, written in Rust) may be on their way into it
-    just then, and abort the process: measured, one in forty copies to S3 that were stopped by a signal. There is
-    nothing left to tear down either: leaving the copy's own blocks has closed everything.
+    The interpreter is not torn down. Threads of extension modules (obstore's, written in Rust) may be about to enter it
+    just then, which would abort the process: measured in one of forty copies to S3 that were stopped by a signal.
+    Nothing is left to tear down anyway, because the copy has closed everything when its blocks were left.
     """
     if sys.argv[1:2] != ["leaks"]:  # there the process is that of a script
         _prefer_frugal_libraries()
@@ -64,11 +65,12 @@ def run_and_exit() -> NoReturn:
 
 
 def _prefer_frugal_libraries() -> None:
-    """Choose Arrow's allocator, and how it goes about its work, before Arrow is loaded, unless somebody has.
+    """Choose and configure Arrow's memory allocator, unless the user has. Must run before Arrow is loaded.
 
-    jemalloc gives back what Arrow's default, mimalloc, keeps: a tenth to a fifth of the process. Without a cache for each
-    thread, and if it gives back sooner, its largest moment in ten times as many rows is no larger (docs/performance.md has
-    the figures). Only here, where the process is ours, and where Arrow's wheels are known to have it.
+    jemalloc returns memory to the system that Arrow's default, mimalloc, keeps: a tenth to a fifth of the process.
+    Without per-thread caches, and set to return memory sooner, its peak does not grow with ten times as many rows
+    (docs/performance.md has the figures). Done only here, where the process is ours, and only where Arrow's wheels are
+    known to include jemalloc.
     """
     if sys.platform == "linux" and os.uname().machine == "x86_64":
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
@@ -78,10 +80,10 @@ def _prefer_frugal_libraries() -> None:
 
 
 def _keep_one_heap() -> None:
-    """Have the C library give all threads one heap: each of its own would keep what it once took, some 10 MB in all.
+    """Make the C library use one heap for all threads: heaps of their own would keep some 10 MB of freed memory in all.
 
-    It is the interpreter's lock that threads wait for, not that of the heap: files were written as fast, objects at up to a
-    tenth more processor time (NDJSON, ten million rows).
+    Threads wait for the interpreter's lock, hardly for that of the heap: writing files was as fast, uploads took up to
+    a tenth more processor time (NDJSON, ten million rows).
     """
     import ctypes
 

@@ -1,4 +1,4 @@
-"""The command line's words: every flag, its help, and nothing that acts on them."""
+"""The parser of the command line: every flag and its help text, and nothing that acts on them."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ SRC  postgresql:// mysql:// mongodb:// sqlite:/// duckdb:///, s3:// gs:// az://,
 DST  s3:// gs:// az://, https:// (the body of a POST), a path, or - (standard output); or, with --to-table, a database:
      postgresql:// mysql:// sqlite:/// duckdb:///
 
-Format and compression are told by the names (.csv .ndjson .parquet, .gz .zst) unless flags say otherwise.
-Data goes to standard output, everything else to standard error.
+Format and compression follow from the names (.csv .ndjson .parquet, .gz .zst) unless flags say otherwise.
+Only data goes to standard output, everything else to standard error.
 """
 
 _CP_EXAMPLES = """\
@@ -50,27 +50,27 @@ examples:
 
 exit codes:
   0 done   1 failed   2 usage   3 source   4 destination   5 deadline or stall   6 verification
-  130, 143 stopped by SIGINT, SIGTERM   141 whoever read standard output has left
+  130, 143 stopped by SIGINT, SIGTERM   141 the reader of standard output has left (| head)
 
-Passwords: rather than into SRC or DST, where other users may see them, put them into ~/.pgpass, PGPASSWORD
-or AWS_SECRET_ACCESS_KEY. Sizes read 64MiB, 64M or 64MB (a million); durations 30s, 5m, 1h30m. `penstock plan` with the
-same arguments says what would be done.
+Put passwords into ~/.pgpass, PGPASSWORD or AWS_SECRET_ACCESS_KEY rather than into SRC or DST, where other users of this
+machine may see them. Sizes are 64MiB, 64M (the same) or 64MB (64,000,000 bytes); durations are 30s, 5m, 1h30m.
+`penstock plan` with the same arguments says what would be done.
 """
 
 _PLAN_DESCRIPTION = """\
 Say what `penstock cp` would do with the same arguments, and write nothing: how the data is read and why, every column
-with its types, what is at the destination, memory, and how much there may be.
+with its types, whether the destination exists, how memory is divided, and about how much data there is.
 
-Source and destination are connected to. The exit code is what cp would end with, as far as that can be told: 0; 2 when
-the request makes no sense; 3 when the source can not be read; 4 when the destination can not be written.
+This connects to source and destination. The exit code is the one cp would end with, as far as that can be told: 0; 2 if
+the request makes no sense; 3 if the source cannot be read; 4 if the destination cannot be written.
 """
 
 _LEAKS_DESCRIPTION = """\
-Run a Python script to its end, and say what it leaves behind: threads, tasks, processes, files, sockets and so on.
+Run a Python script to its end, and report what it leaves behind: threads, tasks, processes, files, sockets and so on.
 
-The script runs as under `python`: its arguments, standard streams, signals and exit functions are its own. When it has
-ended, threads that still do something are waited for, as Python would. Those that nobody can wake any more are not:
-they are what is looked for, and the process ends in spite of them.
+The script runs as it would under `python`, with its own arguments, standard streams, signals and exit functions. When
+it has ended, threads that can still do something are waited for, as Python does. Threads that nothing can wake any more
+are not: they are reported, and the process ends in spite of them.
 """
 
 _LEAKS_EXAMPLES = """\
@@ -80,29 +80,29 @@ examples:
   penstock leaks --json script.py 2>/dev/null | jq .counts
   penstock leaks --ignore 'name=heartbeat-*' --ignore 'kind=socket created_by=metrics.connect' script.py
 
-The report goes to standard error. A leak is PROVEN when nothing in the process can reach what a thread or task waits
-for, so that it will never wake; anything else that is still there is suspected.
+The report goes to standard error. A leak is PROVEN if nothing in the process can reach what a thread or task waits
+for, so that it can never wake; anything else that is still there is suspected.
 
 exit codes:
-  0 nothing left behind   1 something was   2 usage; otherwise the script's own code, when that is not 0
+  0 nothing left behind   1 something left behind   2 usage; otherwise the script's own code, if that is not 0
 """
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the secrets an argument may hold.
+    """A parser that reports errors in one line, without the secrets that an argument may hold.
 
     Attributes:
-        commands: the parser of each command, by its name.
+        commands: the parser of each command, by the command's name.
     """
 
     commands: Mapping[str, _Parser] = {}
 
     def error(self, message: str) -> NoReturn:
-        """Exit with the code for usage."""
+        """Print the message and exit with the code for wrong usage."""
         self.exit(USAGE, Redactor()(f"{self.prog}: {message} (see {self.prog} --help)\n"))
 
     def parsed(self, argv: Sequence[str] | None) -> argparse.Namespace:
-        """Parse the whole command line; what is left over is told by the command that it was meant for."""
+        """Parse the whole command line. Unknown arguments are reported by the command they were given to."""
         arguments, unknown = self.parse_known_args(argv)
         if unknown:
             self.commands.get(arguments.command, self)._refuse(unknown)
@@ -115,7 +115,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Program(argparse.Action):
-    """Takes everything from the first word on that is no flag of ours."""
+    """Takes the script and everything after it, which are the script's own arguments."""
 
     def __call__(
         self,
@@ -166,13 +166,13 @@ def _add_plan(commands: argparse._SubParsersAction[_Parser]) -> None:
         "plan",
         help="say what cp would do, and write nothing",
         description=_PLAN_DESCRIPTION,
-        epilog="Flags of cp that are about a copy that runs (--progress, --summary, --quiet) are taken and do nothing.",
+        epilog="Flags of cp that concern a running copy (--progress, --summary, --quiet) are accepted and do nothing.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     _add_copy(plan)
     group = plan.add_argument_group("what to say")
-    group.add_argument("--json", action="store_true", help="as JSON")
+    group.add_argument("--json", action="store_true", help="print the plan as JSON")
     group.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv: tracebacks too")
     for flag in ("--progress", "--summary"):
         plan.add_argument(flag, help=argparse.SUPPRESS)
@@ -181,9 +181,9 @@ def _add_plan(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 
 def _add_copy(command: _Parser) -> None:
-    """Add what says which copy: the same for doing it and for planning it."""
+    """Add the arguments that describe a copy, which are the same for ``cp`` and ``plan``."""
     command.add_argument("source", metavar="SRC", help="where the data comes from")
-    command.add_argument("destination", metavar="DST", help="where it goes")
+    command.add_argument("destination", metavar="DST", help="where the data goes")
     _add_what(command.add_argument_group("what to read"))
     _add_how(command.add_argument_group("what to write"))
     _add_limits(command.add_argument_group("memory and time"))
@@ -194,19 +194,21 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     one.add_argument("-t", "--table", metavar="NAME", help="table to read")
     one.add_argument("-q", "--query", metavar="SQL", help="query to run instead")
     one.add_argument("-f", "--file", metavar="FILE", help="file that holds the query")
-    group.add_argument("--columns", metavar="A,B", type=_names, help="columns of the table, in this order")
-    group.add_argument("--where", metavar="SQL", help="condition on the rows of the table")
-    group.add_argument("--limit", metavar="N", type=_count_or_none, help="at most so many rows")
-    group.add_argument("--source-format", metavar="NAME", help="what SRC holds, where its name does not tell")
-    group.add_argument("--source-compression", metavar="NAME", help="how SRC is compressed: gzip, zstd or none")
-    _add_options(group, "--source-format-option", help="what only the format of SRC knows, such as delimiter=;")
-    _add_options(group, "--source-option", help="what only this kind of source knows")
+    group.add_argument("--columns", metavar="A,B", type=_names, help="columns to read, in this order; default: all")
+    group.add_argument("--where", metavar="SQL", help="condition that rows of the table must meet")
+    group.add_argument("--limit", metavar="N", type=_count_or_none, help="the most rows to read; 0: the columns alone")
+    group.add_argument("--source-format", metavar="NAME", help="format of SRC, where its name does not tell")
+    group.add_argument(
+        "--source-compression", metavar="NAME", help="gzip, zstd or none, where the name of SRC does not tell"
+    )
+    _add_options(group, "--source-format-option", help="an option of the format of SRC, such as delimiter=;")
+    _add_options(group, "--source-option", help="an option of this kind of source")
     group.add_argument(
         "--on-type-loss",
         choices=ON_TYPE_LOSS,
         default="error",
-        help="what to do about a value that the type of its column cannot hold: error; warn, and write NULL; text, and "
-        "columns that could hold such values are text; default: %(default)s",
+        help="when the type of a column cannot hold a value: error fails; warn writes NULL and says so; text makes "
+        "text of every column that could hold such values; default: %(default)s",
     )
 
 
@@ -214,33 +216,33 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--format",
         metavar="NAME",
-        help="csv, tsv, ndjson, json, parquet, arrow or arrows; default: as DST or SRC is named, else csv",
+        help="csv, tsv, ndjson, json, parquet, arrow or arrows; default: by the name of DST, else as SRC, else csv",
     )
     group.add_argument(
         "--compression",
         metavar="NAME",
-        help="gzip, zstd (perhaps with a level: zstd:9) or none; default: as DST is named",
+        help="gzip, zstd (either may have a level: zstd:9) or none; default: by the name of DST",
     )
-    _add_options(group, "--format-option", help="what only the format of DST knows, such as delimiter=;")
-    group.add_argument("--to-table", metavar="NAME", help="table to load, if DST is a database; default: named as -t")
+    _add_options(group, "--format-option", help="an option of the format of DST, such as delimiter=;")
+    group.add_argument("--to-table", metavar="NAME", help="table to load, if DST is a database; default: that of -t")
     group.add_argument(
         "--if-exists",
         choices=("fail", "overwrite", "skip", "append"),
         default="fail",
-        help="what to do when DST is there already; append: for tables; default: %(default)s",
+        help="what to do if DST exists already; append is for tables only; default: %(default)s",
     )
-    _add_options(group, "--destination-option", help="what only this kind of destination knows")
-    group.add_argument("--method", metavar="METHOD", help="HTTP method to send with; default: POST")
+    _add_options(group, "--destination-option", help="an option of this kind of destination")
+    group.add_argument("--method", metavar="METHOD", help="HTTP method of the request, POST or PUT; default: POST")
     group.add_argument(
         "--part-size",
         metavar="SIZE",
-        help="size of the first parts of an upload; default: 8MiB to S3, else as large as fits",
+        help="size of the first parts of an upload; default: 8MiB for S3, else as large as --max-memory allows",
     )
-    group.add_argument("--concurrency", metavar="N", type=_count, help="parts sent at once; default: up to 4")
+    group.add_argument("--concurrency", metavar="N", type=_count, help="parts uploaded at once; default: up to 4")
     group.add_argument(
         "--max-file-size",
         metavar="SIZE",
-        help="write several files of at most about this size: name.00001.csv, ..., and name.manifest.json at the end",
+        help="write several files of at most about this size, name.00001.csv and so on, then name.manifest.json",
     )
     _add_partitions(group)
 
@@ -251,25 +253,29 @@ def _add_partitions(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         type=_count,
         default=1,
-        help="read so many ranges of a table at once, and write each to a file of its own, with a manifest; PostgreSQL and MySQL only",
+        help="read up to N ranges of a PostgreSQL or MySQL table at once, each into a file of its own, with a manifest",
     )
     group.add_argument(
         "--partition-by",
         metavar="COLUMN",
-        help="of integers, dates or timestamps: divide by its values; default: by the place of the rows on the disk (MySQL: by the primary key)",
+        help="column of integers, dates or timestamps whose values divide the ranges; default: the place of the rows on "
+        "disk (MySQL: the primary key)",
     )
     group.add_argument(
-        "--engine", metavar="NAME", default="local", help="what runs it; default: %(default)s, the only one"
+        "--engine", metavar="NAME", default="local", help="what runs the copy; default: %(default)s, the only one"
     )
 
 
 def _add_limits(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--max-memory", metavar="SIZE", default="128MiB", help="bytes that may be in flight; default: %(default)s"
+        "--max-memory",
+        metavar="SIZE",
+        default="128MiB",
+        help="data that may be in flight, read and not yet stored; default: %(default)s",
     )
     group.add_argument("--bwlimit", metavar="RATE", help="bytes per second that DST may take, such as 10MiB/s")
-    group.add_argument("--timeout", metavar="TIME", help="give up when it takes longer than this in all")
-    group.add_argument("--stall-timeout", metavar="TIME", help="give up when no byte moves for this long")
+    group.add_argument("--timeout", metavar="TIME", help="give up if the copy takes longer than this")
+    group.add_argument("--stall-timeout", metavar="TIME", help="give up if no data moves for this long")
 
 
 def _add_talk(group: argparse._ArgumentGroup) -> None:
@@ -280,9 +286,9 @@ def _add_talk(group: argparse._ArgumentGroup) -> None:
         help="how to show progress; default: a bar on a terminal, else a line every 10 s",
     )
     group.add_argument("--summary", metavar="FILE", help="write a report as JSON to FILE, also after a failure")
-    group.add_argument("--dry-run", action="store_true", help="do what `penstock plan` does instead")
+    group.add_argument("--dry-run", action="store_true", help="copy nothing, and do what `penstock plan` does")
     group.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv: tracebacks too")
-    group.add_argument("--quiet", action="store_true", help="say nothing unless it fails")
+    group.add_argument("--quiet", action="store_true", help="say nothing unless the copy fails")
 
 
 def _add_leaks(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -298,7 +304,7 @@ def _add_leaks(commands: argparse._SubParsersAction[_Parser]) -> None:
     leaks.add_argument(
         "program", metavar="SCRIPT", nargs=argparse.REMAINDER, action=_Program, help="what to run, and its arguments"
     )
-    leaks.add_argument("-m", dest="module", action="store_true", help="it is the name of a module, as in `python -m`")
+    leaks.add_argument("-m", dest="module", action="store_true", help="SCRIPT names a module, as with `python -m`")
     _add_check(leaks.add_argument_group("what to report"))
     _add_output(leaks.add_argument_group("how to report it"))
 
@@ -309,13 +315,15 @@ def _add_check(group: argparse._ArgumentGroup) -> None:
         metavar="RULE",
         action="append",
         default=[],
-        help="what to pass over: CONDITION=PATTERN, or several separated by spaces, all of which must hold. Conditions: "
-        "kind, name, top_function, any_function, created_by; patterns may hold * and ?. May be given several times",
+        help="what not to report: CONDITION=PATTERN, or several separated by spaces, all of which must hold. Conditions: "
+        "kind, name, top_function, any_function, created_by; all but kind may hold * and ?. May be repeated",
     )
     group.add_argument(
-        "--grace", metavar="TIME", default="0.5", help="how long to wait for what is on its way out; default: 0.5 s"
+        "--grace", metavar="TIME", default="0.5", help="how long to wait for what is about to end; default: 0.5 s"
     )
-    group.add_argument("--strict", action="store_true", help="report also what will probably end or serve on by itself")
+    group.add_argument(
+        "--strict", action="store_true", help="report also what will probably end by itself, or is a service"
+    )
 
 
 def _add_output(group: argparse._ArgumentGroup) -> None:
@@ -323,12 +331,12 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
         "--trace",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="say by whom a thread was started, call by call; costs some microseconds a thread",
+        help="report the calls that led to the start of a thread; costs some microseconds per thread",
     )
     group.add_argument(
         "--json",
         action="store_true",
-        help="write the report as JSON to standard output; what the script prints there goes to standard error instead",
+        help="write the report as JSON to standard output; the script's own standard output goes to standard error",
     )
     group.add_argument("--quiet", action="store_true", help="say nothing unless something is left behind")
 
@@ -340,12 +348,12 @@ def _add_options(group: argparse._ArgumentGroup, flag: str, *, help: str) -> Non
         metavar="NAME=VALUE",
         type=_option,
         action=_Options,
-        help=f"{help}. May be given several times",
+        help=f"{help} (may be repeated)",
     )
 
 
 class _Options(argparse.Action):
-    """Collects NAME=VALUE pairs; the last of a name counts."""
+    """Collects NAME=VALUE pairs in a dict; of several with the same name the last one counts."""
 
     def __call__(
         self,
@@ -361,12 +369,12 @@ def _option(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise argparse.ArgumentTypeError("it is not NAME=VALUE")
-    option, dot, inner = name.partition(".")  # header.X-Name=value: what follows the dot is not ours to change
+    option, dot, inner = name.partition(".")  # header.X-Name=value: what follows the dot is left unchanged
     return f"{option.replace('-', '_')}{dot}{inner}", value
 
 
 def _names(text: str) -> list[str]:
-    """Split a list of names as CSV does, so that a name may be quoted."""
+    """Split a list of names as CSV, so that a name with a comma can be quoted."""
     names = [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [])]
     if not names or not all(names):
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of names like a,b,c")
@@ -374,7 +382,7 @@ def _names(text: str) -> list[str]:
 
 
 def _count_or_none(text: str) -> int:
-    """Read how many rows; 0 is for the columns alone."""
+    """Parse a number of rows; 0 asks for the columns alone."""
     return 0 if text == "0" else _count(text)
 
 

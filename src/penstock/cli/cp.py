@@ -1,4 +1,4 @@
-"""`penstock cp`: call the library, say how it went, choose the exit code."""
+"""``penstock cp``: run the copy, report how it went, choose the exit code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["run"]
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what ``penstock cp`` was asked to do, and return the exit code."""
+    """Run ``penstock cp`` with the parsed arguments; return the exit code."""
     redact = redactor_of(arguments)
     terminal = Terminal(
         redact, verbosity=arguments.verbose, quiet=arguments.quiet, as_json=arguments.progress == "json"
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class _Ending:
-    """How it went: the exit code, the word for it, and what there is to tell."""
+    """The outcome of a copy: the exit code, the word for it, and the details to report."""
 
     code: int
     status: str
@@ -77,7 +77,7 @@ def _stopped(by: signal.Signals | None) -> _Ending:
 
 def _tell(ending: _Ending, terminal: Terminal) -> None:
     if ending.code == CLOSED_STDOUT:
-        return  # as every other program does when its reader has seen enough
+        return  # quietly, as other programs do when their reader has seen enough
     elif ending.error is not None:
         terminal.error(ending.error)
     else:
@@ -85,7 +85,7 @@ def _tell(ending: _Ending, terminal: Terminal) -> None:
 
 
 def _summary_refusal(arguments: argparse.Namespace) -> str | None:
-    """Say why the summary can not go where it is to, before anything is copied: later it could replace the data itself."""
+    """Return why the summary cannot be written to its file, if so. Asked before copying: it might replace the data."""
     if arguments.summary is None:
         return None
     file = Path(arguments.summary)
@@ -102,7 +102,7 @@ def _summary_refusal(arguments: argparse.Namespace) -> str | None:
 
 
 def _write_summary(file: Path, ending: _Ending, redact: Redactor, terminal: Terminal) -> int:
-    """Write the report; a copy that went well without it has failed, as far as whoever wants it is concerned."""
+    """Write the report and return the exit code. If that fails, so does the command, even after a good copy."""
     text = redact.json(ending.to_dict(), indent=2)
     try:
         file.write_text(text + "\n", encoding="utf-8")

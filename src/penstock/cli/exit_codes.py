@@ -1,4 +1,4 @@
-"""What the exit code of the command means. Scripts depend on these numbers; docs/cli.md lists them."""
+"""The exit codes of the command, and which error gets which. Scripts depend on the numbers; docs/cli.md lists them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SINK = 4
 DEADLINE = 5
 VERIFICATION = 6
 CLOSED_STDOUT = 141
-"""128 + SIGPIPE: what a shell reports for any other program whose reader, such as ``head``, has left."""
+"""128 + SIGPIPE: the code that shells report for other programs whose reader, such as ``head``, has left."""
 
 _CODES: tuple[tuple[type[BaseException], int], ...] = (
     (ConfigurationError, USAGE),
@@ -56,6 +56,6 @@ def code_for_signal(number: int) -> int:
 
 
 def _reader_left(error: BaseException) -> bool:
-    """Whether whoever read our standard output has closed it."""
+    """Whether the copy failed because the reader of our standard output has closed it."""
     cause = error.__cause__
     return isinstance(error, SinkError) and isinstance(cause, BrokenPipeError) and not isinstance(cause, BrokenError)

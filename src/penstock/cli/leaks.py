@@ -1,4 +1,4 @@
-"""`penstock leaks`: run a program, say what it left behind, choose the exit code."""
+"""``penstock leaks``: run a program, report what it left behind, choose the exit code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COLOURS = {"proven": "1;31", "suspected": "33", "label": "2", "fix": "1"}
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what ``penstock leaks`` was asked to do, and return the exit code."""
+    """Run ``penstock leaks`` with the parsed arguments; return the exit code."""
     redact = Redactor(arguments.program[1:])
     with _own_copy(_STDERR) as messages, _results(as_json=arguments.json) as results:
 
@@ -66,7 +66,7 @@ def _grace(text: str) -> float:
 
 
 def _own_copy(descriptor: int) -> TextIO:
-    """Return a stream to where ``descriptor`` leads now, whatever the program does to its own."""
+    """Return a new stream to where ``descriptor`` leads now, which the program cannot close or redirect."""
     try:
         copy = os.dup(descriptor)
     except OSError:  # it is closed
@@ -75,9 +75,9 @@ def _own_copy(descriptor: int) -> TextIO:
 
 
 def _results(*, as_json: bool) -> AbstractContextManager[TextIO | None]:
-    """Return where results go: standard output, if they are JSON.
+    """Return the stream for results: standard output if they are JSON, else none.
 
-    What the program prints there, and what its children print, goes to standard error from now on.
+    With JSON, the standard output of the program and of its children is redirected to standard error from now on.
     """
     if not as_json:
         return nullcontext()
@@ -102,7 +102,7 @@ def _text(report: LeakReport, stream: TextIO) -> str:
 
 
 def _keep_flushable() -> None:
-    """Leave a standard output that can be flushed once more, whatever the program did to it."""
+    """Make sure that standard output can be flushed once more, whatever the program did to it."""
     try:
         sys.stdout.flush()
     except (AttributeError, OSError, ValueError):

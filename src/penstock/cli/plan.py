@@ -1,4 +1,4 @@
-"""`penstock plan`, and `penstock cp --dry-run`: say what a copy would do, and write nothing."""
+"""``penstock plan`` and ``penstock cp --dry-run``: say what a copy would do, and write nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["run"]
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the plan on standard output, and return the exit code that the copy would end with, as far as is known."""
+    """Print the plan on standard output; return the exit code the copy would end with, as far as is known."""
     terminal = Terminal(redactor_of(arguments), verbosity=arguments.verbose)
     interruptible = Interruptible()
     seen: Preview | None = None

@@ -1,4 +1,4 @@
-"""Take secrets out of whatever is about to be shown. The last line of defence: messages should hold none anyway."""
+"""Remove secrets from everything that is about to be shown. The last line of defence: messages should hold none anyway."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 __all__ = ["Redactor"]
 
 _MASK = "***"
-_SHORTEST = 4  # shorter ones occur in ordinary words; they are masked where they stand in an address only
+_SHORTEST = 4  # shorter secrets occur in ordinary words, so they are masked only inside addresses
 _ENVIRONMENT = (
     *("PGPASSWORD", "MYSQL_PWD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
     *("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_SAS_KEY", "AZURE_STORAGE_SAS_TOKEN"),
@@ -29,10 +29,10 @@ class Redactor:
     """Replaces the secrets of one command by ``***``.
 
     Args:
-        addresses: the command's arguments; passwords and tokens in those that are URIs are secrets.
-        options: names and values given to sources and destinations; passwords, tokens and headers are secrets, and so
-            is what is in the environment variable that ``token_env`` names.
-        environment: variables such as ``PGPASSWORD`` are secrets; None for this process's own.
+        addresses: the command's arguments; in those that are URIs, passwords and tokens are secrets.
+        options: the options of sources and destinations; passwords, tokens and headers are secrets, and so is the
+            value of the environment variable that ``token_env`` names.
+        environment: environment variables, of which such as ``PGPASSWORD`` are secrets; None for this process's own.
     """
 
     def __init__(
@@ -59,10 +59,10 @@ class Redactor:
         return _ASSIGNMENT.sub(rf"\g<before>{_MASK}", text)
 
     def json(self, value: object, *, indent: int | None = None) -> str:
-        """Return ``value`` as JSON without the secrets; what JSON has no form for is text.
+        """Return ``value`` as JSON without the secrets; values that JSON cannot hold become text.
 
-        They are taken out first: JSON writes some characters in another way, and a secret with one of them would not
-        be found any more.
+        The secrets are removed first, because JSON escapes some characters, and a secret with such a character would
+        no longer be found.
         """
         return json.dumps(self._cleaned(value), indent=indent)
 
@@ -77,7 +77,7 @@ class Redactor:
 
 
 def _secrets_in(address: str) -> Iterator[str]:
-    """Yield what an address has where passwords stand, also when they were not escaped as they should be."""
+    """Yield the parts of an address where passwords stand, even if they are not escaped as they should be."""
     _, separator, rest = address.partition("://")
     if not separator:
         return
@@ -98,7 +98,7 @@ def _secrets_in(address: str) -> Iterator[str]:
 
 
 def _secrets_of_option(name: str, value: str, environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield what is secret of an option, such as ``header=Authorization: Bearer ...`` or ``header.X-Key=...``."""
+    """Yield the secret parts of an option such as ``header=Authorization: Bearer ...`` or ``header.X-Key=...``."""
     if name.endswith("_env"):
         yield environment.get(value, "")
         return

@@ -1,4 +1,4 @@
-"""From parsed arguments to what the library is asked for: the same for `cp` and for `plan`."""
+"""Turn parsed arguments into a plan and a redactor; the same for ``cp`` and ``plan``."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ __all__ = ["plan_of", "redactor_of"]
 
 
 def plan_of(arguments: argparse.Namespace) -> Plan:
-    """Decide what was asked for; touches nothing but the file of the query.
+    """Return the plan that the arguments ask for. Opens nothing but the file with the query.
 
     Raises:
-        ConfigurationError: it makes no sense as written.
+        ConfigurationError: the request makes no sense as written.
     """
     query = arguments.query if arguments.file is None else _read_query(Path(arguments.file))
     given = {**vars(arguments), "query": query}
     options = api.CopyOptions(**{option.name: _decoded(given[option.name]) for option in fields(api.CopyOptions)})
     for side, address in (("SRC", arguments.source), ("DST", arguments.destination)):
         if "://" in address and not address.lower().startswith("file:") and any(map(_is_half, address)):
-            raise ConfigurationError(f"{side} is no text: it has bytes that this locale knows no letters for")
+            raise ConfigurationError(f"{side} is not text: it has bytes that can not be decoded in this locale")
     return api.plan(arguments.source, arguments.destination, options)
 
 
 def _decoded(value: Any) -> Any:
-    """Return text as it was typed. Python holds bytes that the locale knows no letters for as halves of surrogate pairs.
+    """Return text as it was typed, also where Python could not decode it in the current locale.
 
-    In names of files they are to stay so; but a name of a table, or a query, is text.
+    Python represents such bytes of an argument as lone surrogates. In file names they stay that way, but the name of a
+    table, or a query, has to be proper text.
     """
     if isinstance(value, Mapping):
         return {_decoded(name): _decoded(item) for name, item in value.items()}
@@ -54,7 +55,7 @@ def _is_half(letter: str) -> bool:
 
 
 def redactor_of(arguments: argparse.Namespace) -> Redactor:
-    """Return what takes the secrets of this command out of whatever is shown."""
+    """Return the redactor that removes the secrets of this command from everything shown."""
     given = [*(arguments.source_options or {}).items(), *(arguments.destination_options or {}).items()]
     return Redactor([arguments.source, arguments.destination], options=given)
 

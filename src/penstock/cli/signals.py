@@ -1,4 +1,4 @@
-"""Ctrl-C and friends: the first signal stops the copy and cleans up, the second one leaves at once."""
+"""Ctrl-C and other signals: the first one stops the copy cleanly, the second one exits at once."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _AT_ONCE = b"penstock: stopped at once; something may be left behind\n"
 
 @final
 class Interruptible:
-    """A block that the first signal cancels, cleanly, and the second one ends without further ado.
+    """A block that the first signal cancels cleanly, and during which the second one ends the process at once.
 
-    Signals are heard by a thread through a wakeup descriptor, so they work even while the main thread is inside
-    foreign code that does not return. Those that the process was told to ignore (``nohup``) stay ignored. Outside
-    the main thread, where Python cannot set handlers, the block is an ordinary scope.
+    A thread receives signals through a wakeup descriptor, so they work even while the main thread is in foreign code
+    that does not return. Signals that the process was told to ignore (``nohup``) stay ignored. Outside the main thread,
+    where Python cannot set handlers, the block is an ordinary cancel scope.
 
     Attributes:
         scope: the cancel scope of the block; its ``reason`` is the signal.
-        stopped_by: the signal that ended the block early; None if it was none.
+        stopped_by: the signal that ended the block early; None if no signal did.
     """
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class Interruptible:
         return caught
 
     def hint(self) -> str:
-        """What to add to a line that says what is waited for, once the first signal has come."""
+        """Return what to add to a log line about waiting, once the first signal has come: how to leave at once."""
         return "; press Ctrl-C again to stop now" if self._first is not None else ""
 
     def _restore(self) -> None:
@@ -88,7 +88,7 @@ class Interruptible:
 
 
 def _say_if_somebody_reads(line: bytes) -> None:
-    """Write to standard error, unless that would block (a full pipe) or fail: neither may keep us from leaving."""
+    """Write to standard error, unless that would block (a full pipe) or fails: neither may delay the exit."""
     with contextlib.suppress(OSError, ValueError):
         if select.select([], [2], [], 0)[1]:
             os.write(2, line)
@@ -100,4 +100,4 @@ def _wanted() -> list[signal.Signals]:
 
 
 def _leave_it_to_the_listener(number: int, frame: FrameType | None) -> None:
-    """Do nothing, but be there: without a handler Python does not write to the wakeup descriptor."""
+    """Do nothing. It has to exist because Python writes to the wakeup descriptor only for signals with a handler."""

@@ -1,4 +1,4 @@
-"""The three standard streams, which whoever starts the command may have closed, or may stop reading."""
+"""Write to the standard streams safely: the caller may have closed them, or may stop reading them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _OPPOSITE = {0: os.O_WRONLY, 1: os.O_RDONLY, 2: os.O_WRONLY}
 
 
 class UnwritableOutput(PenstockError):
-    """Standard output takes nothing, for another reason than that its reader has left."""
+    """Standard output cannot be written, for another reason than that its reader has left."""
 
     def __init__(self, why: str) -> None:
         super().__init__(f"standard output: {why}")
 
 
 def occupy_closed_descriptors() -> None:
-    """Put something where 0, 1 or 2 is closed, and a stream where Python has none for errors.
+    """Open the null device where descriptor 0, 1 or 2 is closed, and give Python a standard error if it has none.
 
-    Else the next file or connection to be opened gets that number, and a message that is meant for people ends in it.
+    Otherwise the next file or connection opened would get that number, and messages meant for people would end up in it.
     """
     for descriptor, flags in _OPPOSITE.items():
         try:
@@ -53,7 +53,7 @@ def flush_output() -> None:
 
 
 def forget_output() -> None:
-    """Keep the interpreter from flushing a standard output whose reader has left at exit, which would print an error."""
+    """Keep the interpreter from flushing standard output at exit, which prints an error if the reader has left."""
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, sys.stdout.fileno())
     os.close(devnull)
@@ -78,7 +78,7 @@ def say(text: str) -> None:
 
 
 def _writable(text: str, encoding: str | None) -> str:
-    """Return ``text`` with escapes for what ``encoding`` has not: names of files and columns may have anything."""
+    """Return ``text`` with escapes for characters that ``encoding`` lacks: names of files and columns may have any."""
     if encoding is None:  # it is kept as text, in memory
         return text
     return text.encode(encoding, "backslashreplace").decode(encoding)

@@ -1,4 +1,4 @@
-"""What the command says, on standard error: standard output is for data. Nothing gets past the redactor."""
+"""Everything the command prints for people: on standard error, plans excepted, and always through the redactor."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Terminal:
 
     Args:
         redact: applied to everything written.
-        verbosity: how many ``-v``: 0 one line, 1 notes and log, 2 tracebacks and debug log.
-        quiet: no summary.
-        as_json: one JSON object a line instead of text.
+        verbosity: the number of ``-v``: 0 shows one line, 1 also notes and the log, 2 tracebacks and the debug log.
+        quiet: show no summary.
+        as_json: write one JSON object per line instead of text.
         stream: where to write; None for standard error.
     """
 
@@ -50,17 +50,17 @@ class Terminal:
         self._hint: Callable[[], str] = str
 
     def answer(self, answer: str | Mapping[str, object]) -> None:
-        """Print what was asked for (a plan), on standard output; plain values as JSON."""
+        """Print the requested output (a plan) on standard output; a mapping is printed as JSON."""
         text = self._redact(answer) if isinstance(answer, str) else self._redact.json(answer, indent=2)
         say(text + "\n")
 
     def summary(self, text: str, event: Mapping[str, object]) -> None:
-        """Say how a copy went that did not fail."""
+        """Report a copy that did not fail."""
         if not self._quiet:
             self._write(event if self._as_json else f"penstock: {text}")
 
     def error(self, error: BaseException) -> None:
-        """Say what went wrong: one line; with ``-v`` its notes, with ``-vv`` the traceback."""
+        """Report an error in one line, and its one-line notes; with ``-v`` all notes, with ``-vv`` the traceback."""
         stack = "".join(traceback.format_exception(error)).rstrip() if self._verbosity >= _SHOW_TRACEBACK else ""
         if self._as_json:
             self._write({"event": "failed", "error": error_to_dict(error), **({"traceback": stack} if stack else {})})
@@ -71,7 +71,7 @@ class Terminal:
             self._write(stack)
 
     def _write_notes(self, error: BaseException) -> None:
-        """Show the notes: those of one line tell of a second failure and are always shown, stacks only if asked."""
+        """Show an error's notes. Those of one line report a second failure and are always shown, stacks only with ``-v``."""
         if self._verbosity >= _SHOW_TRACEBACK:
             return  # the traceback has them
         for note in getattr(error, "__notes__", ()):
@@ -96,10 +96,10 @@ class Terminal:
 
     @contextlib.contextmanager
     def showing_log(self, hint: Callable[[], str] = str) -> Iterator[None]:
-        """Show penstock's log lines while the block runs: warnings, with ``-v`` what happens, with ``-vv`` all.
+        """Show penstock's log while the block runs: warnings; with ``-v`` also infos, with ``-vv`` everything.
 
         Args:
-            hint: what to add to a line that says what is waited for.
+            hint: returns what to add to a line about waiting.
         """
         self._hint = hint
         handler = _LogLines(self._write_log)
@@ -116,7 +116,7 @@ class Terminal:
 
 @final
 class _LogLines(logging.Handler):
-    """Hands each record on, and its text with the traceback, if it has one."""
+    """A log handler that passes on each record and its text, which includes the traceback if there is one."""
 
     def __init__(self, write: Callable[[logging.LogRecord, str], None]) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ def error_to_dict(error: BaseException) -> dict[str, object]:
 
 
 def _one_line(error: BaseException) -> str:
-    """Return the message of ``error`` as one line; say so if nobody foresaw it."""
+    """Return the message of ``error`` as one line; for an error nobody foresaw it says so."""
     text = " ".join(str(error).split())
     if isinstance(error, PenstockError) and text:
         return text

@@ -1,16 +1,16 @@
-"""Where data comes from and goes to: one package or module per system, both directions in it.
+"""Connectors: where data comes from and goes to. One package or module per system, with both directions in it.
 
-The scheme of an address chooses the module, which is imported then and not before. :mod:`penstock.connectors.sqlite`
-is the one to copy when adding a source, :mod:`penstock.connectors.files` when adding a sink. A connector knows no
-format and no engine: it satisfies :mod:`penstock.flow.contracts`, and the caller lends it the formats.
+The scheme of an address chooses the module, which is imported only then. To add a source, start from
+:mod:`penstock.connectors.sqlite`; to add a sink, from :mod:`penstock.connectors.files`. A connector knows no format and
+no engine: it implements :mod:`penstock.flow.contracts`, and the caller passes it the formats.
 
-Rules a connector keeps:
+Rules for connectors:
 
-- Making a source or a sink touches nothing. ``check``, ``open_*`` and ``store`` do.
-- Foreign errors become ``SourceError`` or ``SinkError`` at one seam, with ``__cause__``, an address and a hint. The
-  seam never spans a ``yield``, nor the reading of the stream: what others raise there is theirs.
-- A foreign call that may block is under ``on_cancel``, or has a time limit.
-- No secret in any message: addresses are shown through :func:`redact`.
+- Making a source or a sink connects to nothing. ``check``, ``open_*``, ``store`` and ``load`` do.
+- Errors of other libraries become ``SourceError`` or ``SinkError`` in one place, with ``__cause__``, an address and a
+  hint. That place never spans a ``yield``, nor the reading of the stream, as errors raised there belong to others.
+- A call of another library that may block is under ``on_cancel``, or has a time limit.
+- No message contains a secret: addresses are shown through :func:`redact`.
 """
 
 from __future__ import annotations
@@ -59,17 +59,17 @@ _MODULES: dict[str, str] = {
 
 
 def register_connector(scheme: str, module: str) -> None:
-    """Make addresses of ``scheme`` known.
+    """Register a connector for addresses of ``scheme``.
 
     Args:
-        scheme: lower case, without ``://``. An earlier connector of that scheme is replaced.
-        module: name of a module with the functions of :class:`Connector`, imported on first use.
+        scheme: the scheme in lower case, without ``://``. An earlier connector for it is replaced.
+        module: the name of a module with the functions of :class:`Connector`, which is imported on first use.
     """
     _MODULES[scheme] = module
 
 
 def known_schemes() -> tuple[str, ...]:
-    """Return the schemes there is a connector for, as people write them."""
+    """Return the schemes that have a connector, as people write them."""
     return tuple(scheme for scheme in _MODULES if scheme not in {"", "-"})
 
 
@@ -83,7 +83,7 @@ def takes_tables(uri: str) -> bool:
 
 
 def open_source(request: SourceRequest) -> Source:
-    """Make the source at ``request.uri``. Touches nothing yet.
+    """Make the source for ``request.uri``. Connects to nothing yet.
 
     Raises:
         ConfigurationError: unknown scheme, or options that make no sense for it.
@@ -92,7 +92,7 @@ def open_source(request: SourceRequest) -> Source:
 
 
 def open_sink(request: SinkRequest) -> Sink | TableSink:
-    """Make the sink at ``request.uri``. Touches nothing yet.
+    """Make the sink for ``request.uri``. Connects to nothing yet.
 
     Raises:
         ConfigurationError: unknown scheme, or options that make no sense for it.

@@ -1,4 +1,4 @@
-"""Say what there is instead of a table or column that is not there."""
+"""Error messages for tables and columns that do not exist, which name those that do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_NAMES_SHOWN = 10
 
 
 def tables_hint(missing: str, names: Sequence[str], *, quote: Callable[[str], str] = quoted) -> str:
-    """Return what may have been meant by the name of a table that is not there.
+    """Return a hint at what may have been meant by the name of a table that does not exist.
 
     Args:
         missing: the name as it was given, which may have a schema in front.
@@ -27,7 +27,7 @@ def tables_hint(missing: str, names: Sequence[str], *, quote: Callable[[str], st
 
 
 def no_column(name: str, names: Sequence[str], where: str = "") -> SourceError:
-    """Return the error for a column that was asked for and is not there; ``names`` are those there are."""
+    """Return the error for a column that does not exist; ``names`` are the columns that do."""
     hint = did_you_mean(name, names, otherwise=f"there are {_listed(names)}")
     return SourceError(f"no column {name!r}", where=where, hint=hint)
 

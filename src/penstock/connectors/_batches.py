@@ -1,4 +1,4 @@
-"""The simplest :class:`~penstock.flow.contracts.BatchStream`: a schema and an iterator; and batches without columns."""
+"""The simplest :class:`~penstock.flow.contracts.BatchStream`, made of a schema and an iterator; batches without columns."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Batches:
 
 
 def without_columns(rows: int) -> pa.RecordBatch:
-    """Return a batch of so many rows and no column. Arrow takes the number from the columns, if it is not made like this."""
+    """Return a batch with so many rows and no columns. Made otherwise, Arrow would take the number from the columns."""
     arrow = need("pyarrow", extra="arrow", why="hold tables")
     structs = arrow.Array.from_buffers(arrow.struct([]), rows, [None])
     batch: pa.RecordBatch = arrow.RecordBatch.from_struct_array(structs)

@@ -1,4 +1,4 @@
-"""Whether a path may be that of a database file: opening a FIFO would wait, deaf to any cancel, for somebody to write to it."""
+"""Refuse paths that cannot be database files. Opening a FIFO would wait for a writer, and no cancel could end that."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["refuse_special"]
 
 
 def refuse_special(path: Path, where: str, error: type[ConnectorError]) -> None:
-    """Refuse what is there and no regular file; well if nothing is.
+    """Refuse a path at which something other than a regular file exists; nothing at all is fine.
 
     Raises:
-        ConnectorError: of the given kind: it is a folder, a FIFO, a device or a socket.
+        ConnectorError: of the type given: it is a folder, a FIFO, a device or a socket.
     """
     try:
         mode = path.stat().st_mode

@@ -1,8 +1,8 @@
-"""Read and write pipes, terminals and FIFOs so that a cancel wakes the wait.
+"""Read and write pipes, terminals and FIFOs so that a cancel ends the wait.
 
-A blocked ``read(2)`` or ``write(2)`` can not be interrupted from another thread. So nobody blocks in them: the wait
-is a ``poll(2)`` that also watches a descriptor of our own. The descriptors stay in blocking mode, because that mode
-belongs to the open file, which others may share: a shell its terminal, for one.
+A blocked ``read(2)`` or ``write(2)`` cannot be interrupted from another thread. So we never block in them, but wait in a
+``poll(2)`` that also watches a descriptor of our own. The descriptors stay in blocking mode, because that mode belongs to
+the open file, which others may share, as a shell shares its terminal.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _WRITABLE = select.POLLOUT | select.POLLERR
 
 
 def is_special(mode: int) -> bool:
-    """Whether a file of this ``st_mode`` is no regular file: it is read and written as it is, never replaced."""
+    """Whether a file with this ``st_mode`` is not a regular file, and so is written directly, never replaced."""
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 

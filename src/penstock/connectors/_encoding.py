@@ -1,4 +1,4 @@
-"""What stored bytes are: format and compression, as asked for or as a name tells."""
+"""Find the format and compression of stored bytes, from the request or from their name, and decode them."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ Opener = Callable[[bool], AbstractContextManager[ByteReader]]
 
 @final
 class Encoding:
-    """How to get from stored bytes to batches.
+    """Turns stored bytes into batches.
 
     Args:
-        request: whose format, options and compression count before what the name tells.
-        name: path or key with suffixes.
+        request: the request; a format, options or compression in it take precedence over the name.
+        name: a path or key, whose suffixes may tell format and compression.
 
     Attributes:
-        format: what the bytes mean once they are decompressed.
+        format: the format of the decompressed bytes.
 
     Raises:
-        ConfigurationError: nothing tells the format, or format and compression do not go together.
+        ConfigurationError: the format is unknown, or format and compression do not go together.
     """
 
     def __init__(self, request: SourceRequest, name: str) -> None:
@@ -45,7 +45,7 @@ class Encoding:
         self.format = found if request.columns is None else found.projected(request.columns)
         self._told_compression = request.compression
         self._name = name
-        self._compression_of(name, request.shown)  # now, because making a source refuses what can not work
+        self._compression_of(name, request.shown)  # now, because making a source refuses what cannot work
 
     def __str__(self) -> str:
         compression = self._compression_of(self._name, self._name)
@@ -53,12 +53,12 @@ class Encoding:
 
     @contextmanager
     def plain(self, opener: Opener, where: str, name: str | None = None) -> Iterator[ByteReader]:
-        """Open stored bytes and give them decompressed.
+        """Open stored bytes, decompressed.
 
         Args:
-            opener: of the bytes.
-            where: they are, for messages.
-            name: whose suffixes tell the compression, if nothing else did; None for the one given at the beginning.
+            opener: opens the stored bytes.
+            where: their address, for messages.
+            name: the name whose suffixes tell the compression, if the request does not; None for the one given above.
         """
         compression = self._compression_of(name or self._name, where)
         with opener(False) as stored, self._decompressed(stored, compression) as stream:
@@ -68,13 +68,13 @@ class Encoding:
     def decoded(
         self, opener: Opener, where: str, name: str | None = None, *, schema: pa.Schema | None = None
     ) -> Iterator[tuple[BatchStream, int | None]]:
-        """Open stored bytes and give them decompressed and decoded, and how many stored bytes there are, if known.
+        """Open stored bytes, decompressed and decoded; also give the number of stored bytes, if known.
 
         Args:
-            opener: of the bytes.
-            where: they are, for messages.
+            opener: opens the stored bytes.
+            where: their address, for messages.
             name: as for :meth:`plain`.
-            schema: what the columns must be; None to find out.
+            schema: the columns they must have; None to infer them.
         """
         compression = self._compression_of(name or self._name, where)
         with opener(self.format.needs_seeking) as stored:

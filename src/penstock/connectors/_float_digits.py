@@ -1,4 +1,4 @@
-"""Whether a float gives back the digits of a number that is written as text: what databases do not ask."""
+"""Check whether a float can hold a number written as text without losing digits, which databases do not check."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _DOUBTFUL = {"float": r"\d[\d.]{6,}|[eE][+-]?\d{2}", "double": r"\d[\d.]{15,}|[e
 
 
 def first_lost(texts: Any, float_name: str) -> str | None:
-    """Return the first text whose number is another one as a float (``"float"``, ``"double"``); None when there is none.
+    """Return the first text whose number changes when stored as a ``"float"`` or ``"double"``; None if there is none.
 
-    0.1 is well: it is what that float is written as. What is no number is passed over.
+    0.1 does not count as changed, because that float is written as 0.1. Text that is no number is skipped.
     """
     kind = _pyarrow().type_for_alias(float_name)
     doubtful = texts.filter(_compute().match_substring_regex(texts, _DOUBTFUL[float_name]))

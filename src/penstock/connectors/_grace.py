@@ -1,4 +1,4 @@
-"""Finish what must not be interrupted half-way, but not for ever."""
+"""Let an operation that must not be interrupted half-way finish after a cancel, for a limited time."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["with_grace"]
 
 @contextmanager
 def with_grace(seconds: float, *, only_if: Callable[[], bool] = lambda: True) -> Iterator[None]:
-    """Let the block go on for up to ``seconds`` after a cancel; what it finishes in that time, counts.
+    """Let the block go on for up to ``seconds`` after a cancel. If it finishes in that time, it has succeeded.
 
     Args:
-        seconds: how long.
-        only_if: asked at the cancel whether the block must not be interrupted where it is; from any thread.
+        seconds: how long it may go on.
+        only_if: called at the cancel, from any thread: whether the block must not be interrupted where it is now.
 
     Raises:
-        Cancelled: the surrounding scope was cancelled before, or the time after that ran out.
+        Cancelled: the surrounding scope was cancelled before the block, or the time after a cancel ran out.
     """
     check_cancelled()
     shielded = CancelScope(shield=True)

@@ -1,4 +1,4 @@
-"""Break into a call of an embedded database, which runs in this process and cannot be cut off like a connection."""
+"""Interrupt calls of an embedded database, which runs in this process and so has no connection that could be cut."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _AGAIN_SECONDS = 0.01
 def interrupting(interrupt: Callable[[], object]) -> Iterator[None]:
     """Call ``interrupt`` when the surrounding scope is cancelled while the block runs.
 
-    An interrupt only hits a statement that runs at that moment, and the block may be just between two of them. So it
+    An interrupt only affects a statement that is running at that moment, and the block may be between two of them. So it
     is repeated until the block has ended.
     """
     in_block = threading.Lock()

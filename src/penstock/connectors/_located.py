@@ -1,4 +1,4 @@
-"""Put the address on errors that formats raise, which do not know where their bytes came from."""
+"""Add the address to errors raised by formats, which do not know where their bytes come from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["located"]
 
 @contextmanager
 def located(where: str, *, hint: str = "") -> Iterator[None]:
-    """Name ``where``, and give ``hint``, in errors of the block that have no address yet."""
+    """Add ``where`` and ``hint`` to errors of the block that have no address yet."""
     try:
         yield
     except SourceError as exc:

@@ -1,6 +1,6 @@
-"""Call coroutines from a plain thread, with penstock's cancellation.
+"""Call coroutines from a plain thread, with penstock's cancellation. For libraries with an asynchronous API.
 
-An event loop in a thread of its own, so that it works wherever the caller is, also under a running loop (a notebook).
+The event loop runs in a thread of its own, so this works even where another loop is running, as in a notebook.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _EXECUTOR_SECONDS = 0.2
 
 @final
 class LoopThread:
-    """An event loop that runs while the ``with`` block does. Leaving cancels what still runs, and waits for it.
+    """An event loop that runs during a ``with`` block. Leaving the block cancels what still runs, and waits for it.
 
-    Only a look-up of a host's name nobody can interrupt; it is waited for, 0.2 s.
+    Only the look-up of a host's name cannot be interrupted; that is waited for for 0.2 s.
     """
 
     def __init__(self, name: str) -> None:
@@ -46,11 +46,11 @@ class LoopThread:
     def call(self, operation: Callable[[], Awaitable[T]], *, grace_seconds: float = 0.0) -> T:
         """Run ``operation`` in the loop, block until it has ended, and return its result.
 
-        A cancel of the surrounding scope cancels it, after ``grace_seconds`` in which it may still finish by itself;
-        what has finished, counts.
+        A cancel of the surrounding scope cancels it too, after ``grace_seconds`` in which it may still finish. If it has
+        finished, its result is returned.
 
         Raises:
-            Cancelled: it was cancelled.
+            Cancelled: the operation was cancelled.
         """
         call = _Call(operation, self._loop, grace_seconds)
         with on_cancel(lambda: self._loop.call_soon_threadsafe(call.cancel_soon)):
@@ -73,7 +73,7 @@ class LoopThread:
 
 
 class _Executor(ThreadPoolExecutor):
-    """Where the loop has done what blocks."""
+    """The executor in whose threads the loop runs blocking calls."""
 
     def __init__(self, thread_name_prefix: str) -> None:
         super().__init__(thread_name_prefix=thread_name_prefix)
@@ -86,14 +86,14 @@ class _Executor(ThreadPoolExecutor):
         return future
 
     def end(self, seconds: float) -> None:
-        """Wait so long for what has begun; then take nothing more. What goes on even then ends by itself."""
+        """Wait up to ``seconds`` for calls under way, and accept no more. A call that takes longer ends by itself."""
         self.shutdown(wait=False, cancel_futures=True)
         left = concurrent.futures.wait(set(self._under_way), seconds).not_done
         self.shutdown(wait=not left)
 
 
 class _Call(Generic[T]):
-    """One call. ``outcome`` is set when the task has ended, not when it was told to."""
+    """One call. ``outcome`` is set when the task has ended, not when it was asked to."""
 
     def __init__(self, operation: Callable[[], Awaitable[T]], loop: asyncio.AbstractEventLoop, grace: float) -> None:
         self.outcome: concurrent.futures.Future[T] = concurrent.futures.Future()

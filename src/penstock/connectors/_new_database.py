@@ -1,4 +1,4 @@
-"""Create a database file, or nothing: it is filled under a temporary name and appears under its own when complete."""
+"""Create a database file completely or not at all: fill it under a temporary name, and rename it when complete."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _COMPANIONS = ("", "-journal", "-wal", "-shm", ".wal")  # what SQLite and DuckDB
 
 
 def check_folder(path: Path, where: str) -> None:
-    """Look whether a file could be created at ``path``.
+    """Check whether a file could be created at ``path``.
 
     Raises:
-        SinkError: there is no such folder, or nothing may be written there.
+        SinkError: the folder does not exist, or may not be written.
     """
     folder = path.parent
     if not folder.is_dir():
@@ -32,12 +32,12 @@ def check_folder(path: Path, where: str) -> None:
 
 @contextmanager
 def new_database(path: Path, where: str) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; when the block ends well, what is there becomes ``path``.
+    """Give a temporary path beside ``path``. When the block ends without an error, the file there becomes ``path``.
 
-    Nothing of it remains when the block fails. The block must have closed the database before it ends.
+    If the block fails, nothing remains of it. The block must close the database before it ends.
 
     Raises:
-        AlreadyExists: a file appeared at ``path`` meanwhile; it stays as it is.
+        AlreadyExists: a file has appeared at ``path`` meanwhile; it stays as it is.
     """
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}{_TEMPORARY_SUFFIX}")
     try:

@@ -1,6 +1,6 @@
-"""Read anything that hands out ranges of bytes as a file that can be jumped in. For Parquet, which begins at its end.
+"""Give random access to anything that can be read in ranges of bytes. For Parquet, whose reading starts at the end.
 
-What is held is bounded: one window of bytes read ahead, and whatever one ``read`` asked for.
+Memory is bounded: one window of bytes that are read ahead, and what a single ``read`` asks for.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class RangedReader:
         return data[:wanted]
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Jump; fetches nothing."""
+        """Move to another position. Fetches nothing."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size_bytes}[whence]
         if base + offset < 0:
             raise ValueError(f"seek to {base + offset}, before the beginning")
@@ -89,13 +89,13 @@ class RangedReader:
         return self._position
 
     def seekable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def writable(self) -> bool:
-        """It is not."""
+        """Return False."""
         return False

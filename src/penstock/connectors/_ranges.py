@@ -1,4 +1,4 @@
-"""Ranges of rows, as SQL and for people: each begins where the one before ends, so every row is in exactly one. Pure text."""
+"""Conditions that divide rows into ranges, as SQL and for people. Every row is in exactly one range. Pure text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a connector is asked for: one object for reading, one for writing, instead of ten arguments each."""
+"""``SourceRequest`` and ``SinkRequest``: everything a connector is asked for, as one value instead of ten arguments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IF_EXISTS: tuple[IfExists, ...] = ("fail", "overwrite", "skip", "append")
 
 @dataclass(frozen=True, kw_only=True)
 class _Request:
-    uri: str = field(repr=False)  # shown() is for showing
+    uri: str = field(repr=False)  # it may hold a password; ``shown`` is for messages
     formats: Formats = field(repr=False)
     options: Mapping[str, object] = field(default_factory=dict, repr=False)  # a header may hold a token
 
@@ -41,10 +41,10 @@ class _Request:
         """Refuse options that this connector does not have.
 
         Args:
-            known: names of those it has.
+            known: the names of the options it has.
 
         Raises:
-            ConfigurationError: another one was given.
+            ConfigurationError: another option was given.
         """
         for name in self.options:
             if name not in known:
@@ -57,24 +57,24 @@ class _Request:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceRequest(_Request):
-    """A wish to read.
+    """A request to read.
 
     Attributes:
         uri: a path, ``-`` for standard input, or an address with a known scheme.
         formats: the module ``penstock.formats``, for sources of stored bytes.
-        options: what only this kind of source knows.
-        query: SQL, for databases.
-        table: table to read, instead of a query; may have a schema in front: ``public.events``.
-        columns: columns of it, in this order; None for all.
-        where: SQL condition on its rows. It is put into the statement as it is.
-        limit: at most so many rows.
-        format: of stored bytes; None to take it from the name.
-        format_options: what only that format knows.
-        compression: of stored bytes; ``"none"`` for none; None to take it from the name.
-        batch_bytes: about how large Arrow batches should be.
-        max_row_bytes: the longest row allowed, where a row is held whole; None for any.
-        on_type_loss: what to do about values that the type of their column cannot hold.
-        losses: told about those that became NULL.
+        options: the options of this kind of source.
+        query: the query to run, for databases.
+        table: the table to read, instead of a query; may have a schema in front: ``public.events``.
+        columns: names of the columns to read, in this order; None for all.
+        where: a condition that rows must meet, in SQL (for MongoDB, a filter). It is put into the statement as it is.
+        limit: the most rows to read; None for all.
+        format: the format of stored bytes; None to take it from the name.
+        format_options: the options of that format.
+        compression: the compression of stored bytes; ``"none"`` for none, None to take it from the name.
+        batch_bytes: the size in bytes that Arrow batches should have, about.
+        max_row_bytes: the longest row allowed where a row is held whole; None for any.
+        on_type_loss: what to do with values that the type of their column cannot hold.
+        losses: counts the values that became NULL.
     """
 
     query: str | None = None
@@ -117,24 +117,24 @@ class SourceRequest(_Request):
 
 @dataclass(frozen=True, kw_only=True)
 class SinkRequest(_Request):
-    """A wish to write.
+    """A request to write.
 
     Attributes:
         uri: a path, ``-`` for standard output, or an address with a known scheme.
         formats: the module ``penstock.formats``, for databases that are loaded with encoded rows.
-        options: what only this kind of sink knows.
-        format_name: what the bytes mean; ``""`` for a table.
-        dialect: the same with the options that shape them, ``"csv(delimiter=';')"``; ``""`` where nobody said.
-        media_type: content type of that format, where there is a place for it.
-        compression: how the bytes are already compressed; None for not at all.
-        table: table to load; may have a schema in front. Only for databases.
-        if_exists: what to do about a destination that is there: ``"fail"``, ``"overwrite"``, ``"skip"`` the copy, or
+        options: the options of this kind of sink.
+        format_name: the format of the bytes; ``""`` for a table.
+        dialect: the format with the options that shape the bytes, ``"csv(delimiter=';')"``; ``""`` if unknown.
+        media_type: the content type of that format, for sinks that store one.
+        compression: how the bytes are compressed already; None for not at all.
+        table: the table to load; may have a schema in front. Only for databases.
+        if_exists: what to do if the destination exists: ``"fail"``, ``"overwrite"``, ``"skip"`` the copy, or
             ``"append"`` to a table.
-        part_room: bytes of memory for each part of an upload in parts; None for ``part_size``, or the sink's default.
-        part_size: bytes in each part, no more than there is room; None for the sink's default.
-        concurrency: parts sent at once; None for the sink's default.
-        method: ``"POST"`` (default) or ``"PUT"``, over HTTP.
-        source: what a table will be loaded from, before any steps: both may be in one file. None where nobody said.
+        part_room: bytes of memory for each part of a multipart upload; None for ``part_size``, or the sink's default.
+        part_size: bytes in each part, at most ``part_room``; None for the sink's default.
+        concurrency: how many parts are sent at once; None for the sink's default.
+        method: over HTTP, ``"POST"`` (the default) or ``"PUT"``.
+        source: the source a table will be loaded from, before any steps, as both may be in one file; None if unknown.
     """
 
     format_name: str = ""
@@ -167,9 +167,9 @@ class SinkRequest(_Request):
 
 
 class Connector(Protocol):
-    """What a connector module looks like: one of these functions, or both. Neither touches what it connects to.
+    """The functions of a connector module, which has one of them or both. Neither connects to anything.
 
-    A module whose ``sink`` makes a :class:`~penstock.flow.contracts.TableSink` says ``TAKES_TABLES = True``.
+    A module whose ``sink`` makes a :class:`~penstock.flow.contracts.TableSink` sets ``TAKES_TABLES = True``.
     """
 
     def source(self, request: SourceRequest) -> Source:

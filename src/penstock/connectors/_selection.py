@@ -1,4 +1,4 @@
-"""Leave out columns and rows of stored data, which no database does for us."""
+"""Select columns and limit rows of stored data (``columns``, ``limit``), where no database does it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["Selection"]
 
 @final
 class Selection:
-    """Which columns and how many rows are wanted; false if that is all of them.
+    """The columns and the number of rows wanted. It is false if everything is wanted.
 
     Args:
-        columns: their names, in the order wanted; None for all.
-        limit: at most so many rows; None for all.
+        columns: names of the columns, in the order wanted; None for all.
+        limit: the most rows; None for all.
     """
 
     def __init__(self, columns: Sequence[str] | None, limit: int | None) -> None:
@@ -32,14 +32,14 @@ class Selection:
         return self._columns is not None or self._limit is not None
 
     def at_most(self, rows: int) -> int:
-        """Return how many of ``rows`` rows are wanted."""
+        """Return how many rows are wanted if there are ``rows`` of them."""
         return rows if self._limit is None else min(rows, self._limit)
 
     def schema(self, schema: pa.Schema) -> pa.Schema:
-        """Return the columns wanted of ``schema``.
+        """Return ``schema`` with the columns wanted.
 
         Raises:
-            SourceError: one is not there, or there are several of its name.
+            SourceError: a column does not exist, or there are several of that name.
         """
         if self._columns is None:
             return schema
@@ -48,7 +48,7 @@ class Selection:
         return chosen
 
     def batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield what is wanted of ``batches``, and stop reading when that was all."""
+        """Yield what is wanted of ``batches``, and stop reading once the limit is reached."""
         left = self._limit
         while left is None or left > 0:
             batch = next(batches, None)
@@ -62,7 +62,7 @@ class Selection:
                 if self._columns is None
                 else batch.select([_position(name, batch.schema.names) for name in self._columns])
             )
-            del batch  # or it would be here still while the next one is read
+            del batch  # or it would be kept alive while the next one is read
 
 
 def _position(name: str, names: Sequence[str]) -> int:

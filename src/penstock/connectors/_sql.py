@@ -1,4 +1,4 @@
-"""Put together the one statement a database source runs. Pure text; nothing is executed here."""
+"""Build the SELECT statement that a database source runs. Pure text; nothing is executed here."""
 
 from __future__ import annotations
 

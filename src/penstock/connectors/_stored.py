@@ -1,8 +1,8 @@
-"""A source of bytes that are stored somewhere in some format: the common half of files, HTTP, object stores and stdin.
+"""Sources of bytes that are stored in some format: what files, HTTP, object stores and standard input have in common.
 
-A connector brings an *opener*: ``opener(seekable)`` opens the stored bytes and gives a reader of them. With
-``seekable=True`` the reader is to have ``seek`` and ``tell`` (Parquet begins at its end); one that can not jump gives
-what it has, and the error is made here. A reader may say how many bytes there are, as ``size_bytes``.
+A connector supplies an *opener*: ``opener(seekable)`` opens the stored bytes and gives a reader. With ``seekable=True``
+the reader should have ``seek`` and ``tell`` (for Parquet); an opener without random access gives the reader it has, and
+the error is raised here. A reader may have an attribute ``size_bytes``, the number of stored bytes.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _Stored:
         for batch in batches:
             self.rows_read = (self.rows_read or 0) + batch.num_rows
             yield batch
-            del batch  # or it would be here still while the next one is read
+            del batch  # or it would be kept alive while the next one is read
 
     def _described(self, batches: BatchStream, size_bytes: int | None, *, passes_through: bool) -> Description:
         with located(self.display_name):

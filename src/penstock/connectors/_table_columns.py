@@ -1,4 +1,4 @@
-"""What loading any table asks of its columns."""
+"""Checks of column names that loading a table needs in every database."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["refuse_repeated"]
 
 
 def refuse_repeated(names: Sequence[str], where: str) -> None:
-    """Refuse names that a database, for which upper and lower case are the same, takes for one.
+    """Refuse names that differ only in case, which the database would take for the same.
 
     Raises:
-        SinkError: there are such, or no columns at all.
+        SinkError: there are such names, or no columns at all.
     """
     if not names:
         raise SinkError("there are no columns to make a table of", where=where)

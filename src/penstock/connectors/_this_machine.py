@@ -1,4 +1,4 @@
-"""Whether a server is on this machine, where nobody can stand in between. By the look of its address: nothing is resolved."""
+"""Tell by its address whether a server is on this machine, so that TLS need not be verified. Resolves nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["is_this_machine"]
 def is_this_machine(host: str) -> bool:
     """Return whether ``host`` is ``localhost`` or a loopback address: 127.0.0.0/8, or ``::1``.
 
-    Any other name is elsewhere, whatever it resolves to: who answers for it is for others to say.
+    Any other name counts as another machine, whatever it resolves to, because a name server decides that.
     """
     try:
         address = ipaddress.ip_address(host)

@@ -1,4 +1,4 @@
-"""TLS sockets that are closed when making them fails."""
+"""A class of TLS sockets that are closed if creating them fails, which ``ssl`` leaves to the garbage collector."""
 
 from __future__ import annotations
 

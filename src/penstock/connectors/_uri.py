@@ -1,4 +1,4 @@
-"""Take addresses apart, and show them without their secrets. Pure."""
+"""Parse addresses, and show them without their secrets. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["local_path", "query_parameters", "redact", "scheme_of"]
 _HIDDEN = "***"
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9.-]*)(?:\+[\w.-]+)?://")
 _AUTHORITY = re.compile(r"(://)([^/?#]*)")
-_NO_PORT = re.compile(r"(?<=[^:\[]):(?!\d*(?:,|$))[^:,\[\]]+(?=,|$)")  # what stands there may be a password
+_NO_PORT = re.compile(r"(?<=[^:\[]):(?!\d*(?:,|$))[^:,\[\]]+(?=,|$)")  # what is in place of a port may be a password
 _SECRET_NAME = re.compile(
     r"pass|pwd|secret|token|signature|credential|api[_-]?key|access[_-]?key|auth|^key$|^sig$", re.IGNORECASE
 )
@@ -28,10 +28,10 @@ def scheme_of(uri: str) -> str:
 
 
 def redact(uri: str) -> str:
-    """Return ``uri`` as messages may show it: no password, no query parameter that looks like a secret.
+    """Return ``uri`` for messages: without a password, or a query parameter that looks like a secret.
 
-    User names stay, except over HTTP, where a user name alone is often a token. When the address is not well-formed,
-    such as with an unescaped ``/`` in the password, rather too much is hidden than too little.
+    User names stay, except over HTTP, where a user name alone is often a token. If the address is not well-formed, with
+    an unescaped ``/`` in the password, say, too much is hidden rather than too little.
     """
     if not _SCHEME.match(uri):
         return uri

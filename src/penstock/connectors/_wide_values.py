@@ -1,4 +1,4 @@
-"""Make a column of one wide value without a copy of it."""
+"""Make an Arrow column of a single large value without copying the value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Standard input and output: the address ``-``."""
+"""The connector of standard input and output: the address ``-``."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _reading() -> Iterator[ByteReader]:
     if sys.stdin is None or getattr(sys.stdin, "closed", False):
         raise SourceError("it is closed", where=_INPUT)
     descriptor = _descriptor(sys.stdin)
-    if descriptor is None:  # replaced by an object without one, as in tests: it can not block on anything outside
+    if descriptor is None:  # replaced by an object without one, as in tests: it cannot block on anything outside
         yield cast(BinaryIO, sys.stdin.buffer)
         return
     with reading_descriptor(descriptor) as stream:
@@ -64,12 +64,12 @@ class _Writer(Protocol):
 
 @final
 class StandardOutput:
-    """Writes to standard output. There is nothing to publish: what was written has been seen."""
+    """Writes to standard output. It cannot publish everything or nothing, as what is written cannot be taken back."""
 
     display_name = "-"
 
     def check(self) -> bool:
-        """Return True: whoever started the process has opened it.
+        """Return True: standard output is open already.
 
         Raises:
             SinkError: it is closed.

@@ -1,8 +1,8 @@
-"""Be an AnyIO stream without importing AnyIO.
+"""Make the async views AnyIO streams, without importing AnyIO.
 
-AnyIO's users catch AnyIO's exceptions and ask ``isinstance(x, anyio.abc.ByteReceiveStream)``. Where AnyIO has been
-imported, our errors are raised as subclasses of both trees and our views are registered; where it has not, nobody
-can tell the difference.
+Users of AnyIO catch AnyIO's exceptions and check ``isinstance(x, anyio.abc.ByteReceiveStream)``. If AnyIO has been
+imported, our errors are raised as subclasses of both its classes and ours, and our views are registered with it. If it
+has not been imported, nobody can tell the difference.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _COUNTERPARTS: dict[str, tuple[type[PenstockError], str]] = {
 
 
 class as_anyio:  # noqa: N801  reads as a verb where it is used: `with as_anyio(ClosedError): ...`
-    """Raise errors of exactly these classes as instances of AnyIO's counterparts too."""
+    """A block whose errors of exactly these classes are also instances of AnyIO's counterparts, if AnyIO is in use."""
 
     __slots__ = ("_classes",)
 
@@ -54,7 +54,7 @@ def _both(name: str, anyio: Any) -> type[PenstockError]:
 
 
 def register_stream(abstract_class: str, view: type) -> None:
-    """Make ``isinstance(view(), anyio.abc.<abstract_class>)`` true, where AnyIO is in use."""
+    """Make ``isinstance(view(), anyio.abc.<abstract_class>)`` true, if AnyIO is in use."""
     module = sys.modules.get("anyio.abc")
     if module is not None:
         _register(module, abstract_class, view)

@@ -1,4 +1,4 @@
-"""What the async views of pipe and channel ends have in common: closing, and what AnyIO asks of every stream."""
+"""The base class of the async views of pipe and channel ends: closing, and what AnyIO requires of every stream."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ _Self = TypeVar("_Self", bound="AsyncEnd")
 
 
 class AsyncEnd:
-    """A view of one end for tasks.
+    """A view of one end of a pipe or channel, for asyncio and trio tasks.
+
+    Leaving an ``async with`` block does what leaving the end's own ``with`` block does.
 
     Args:
-        end: what is viewed; has ``close``, ``abort`` and ``__exit__``.
-        stream: the AnyIO class this is an instance of, where AnyIO is in use.
+        end: the end; has ``close``, ``abort`` and ``__exit__``.
+        stream: name of the AnyIO class that views are instances of, if AnyIO is in use.
     """
 
     def __init__(self, end: Any, stream: str) -> None:
@@ -28,12 +30,12 @@ class AsyncEnd:
         register_stream(stream, type(self))
 
     async def aclose(self) -> None:
-        """Close the end, as its ``close()``; a checkpoint, never blocks."""
+        """Close the end, as its ``close()`` does, then yield to the event loop once. Never waits for the other side."""
         self._end.close()
         await checkpoint()
 
     def abort(self, exc: BaseException | None = None) -> None:
-        """Close the end with an error, as its ``abort()``."""
+        """Close the end with an error, as its ``abort()`` does; never blocks."""
         self._end.abort(exc)
 
     @property

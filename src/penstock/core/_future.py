@@ -1,8 +1,8 @@
-"""A ``concurrent.futures.Future`` that is lighter, wakes on cancel, and does not let an exception get lost.
+"""A ``concurrent.futures.Future`` that is cheaper, wakes on cancel, and does not let an exception get lost.
 
-It is a real ``concurrent.futures.Future`` to everybody who asks: ``wait``, ``as_completed``, ``asyncio.wrap_future``.
-The base class makes a ``Condition`` for each future, which is half of what a small job costs; here it is made only
-when somebody asks for it.
+``concurrent.futures.wait`` and ``as_completed`` and ``asyncio.wrap_future`` accept it, as it is a subclass. The base
+class makes a ``Condition`` for each future, which is half of what a small job costs; here one is made only if somebody
+needs it.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _DONE = frozenset({CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED})
 
 
 class Future(concurrent.futures.Future[T]):
-    """The result of something that runs in another thread.
+    """The result of a call that runs in another thread.
 
-    ``result`` and ``exception`` wake on a cancel or deadline of the current scope, and time out with
-    ``DeadlineExceeded``. An exception that nobody has looked at is reported through ``sys.unraisablehook`` when the
-    future is dropped.
+    ``result`` and ``exception`` block until it has ended, wake on a cancel or deadline of the current scope, and time
+    out with ``DeadlineExceeded``. An exception that nobody has looked at is reported through ``sys.unraisablehook``
+    when the future is dropped.
     """
 
-    # Most futures are made, finished and read once. What that does not need stands here, and is made on demand.
+    # Most futures are made, finished and read once. Attributes not needed for that have their defaults in the class.
     _state: str = PENDING
     _result: T | None = None
     _exception: BaseException | None = None
@@ -45,12 +45,12 @@ class Future(concurrent.futures.Future[T]):
     _unobserved: _Unobserved | None = None
 
     def __init__(self) -> None:
-        # Not calling the base: it would make the Condition.
+        # The base is not called, because it would make the Condition.
         self._mutex = _thread.allocate_lock()
 
     @property
     def _condition(self) -> threading.Condition:  # type: ignore[override]
-        """What ``concurrent.futures.wait`` and ``as_completed`` lock and wait on; made when first asked for."""
+        """The lock that ``concurrent.futures.wait`` and ``as_completed`` wait on; made when first used."""
         with self._mutex:
             if self._made_condition is None:
                 self._waiters = []
@@ -66,23 +66,26 @@ class Future(concurrent.futures.Future[T]):
     # -- looking
 
     def done(self) -> bool:
-        """Whether it has ended or was cancelled."""
+        """Whether the call has ended or was cancelled."""
         return self._state in _DONE
 
     def cancelled(self) -> bool:
-        """Whether it was cancelled before or while it ran."""
+        """Whether the call was cancelled, before or while it ran."""
         return self._state in (CANCELLED, CANCELLED_AND_NOTIFIED)
 
     def running(self) -> bool:
-        """Whether it runs now and cannot be cancelled by ``cancel`` any more."""
+        """Whether the call is running, so that ``cancel`` can no longer prevent it."""
         return self._state == RUNNING
 
     def result(self, timeout: float | None = None) -> T:
-        """Wait up to ``timeout`` seconds (None: for ever) and return the result, or raise its exception.
+        """Block until the call has ended; return its result, or raise its exception.
+
+        Args:
+            timeout: seconds to wait; None for ever.
 
         Raises:
-            DeadlineExceeded: it has not ended in time; it goes on.
-            concurrent.futures.CancelledError: it was cancelled.
+            DeadlineExceeded: the call has not ended in time; it keeps running.
+            concurrent.futures.CancelledError: the call was cancelled.
             Cancelled: the current scope was cancelled.
         """
         exc = self._exception if self._state == FINISHED else self.exception(timeout)
@@ -95,23 +98,23 @@ class Future(concurrent.futures.Future[T]):
         return self._result  # type: ignore[return-value]
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """As ``result``, but return the exception, None if there was none."""
+        """Do what ``result`` does, but return the call's exception; None if it raised none."""
         if self._state not in _DONE:
             self._wait(timeout)
         if self._state != FINISHED:
-            check_cancelled()  # if one cancel ended both, the caller gets its own
+            check_cancelled()  # if the same cancel has hit the caller too, the caller raises its own Cancelled
             raise concurrent.futures.CancelledError
         self.observe()
         return self._exception
 
     def observe(self) -> None:
-        """Note that somebody has seen how it ended, so that its exception need not be reported."""
+        """Note that somebody knows how the call ended, so that its exception is not reported as unseen."""
         if self._unobserved is not None:
             self._unobserved.exception = None
             self._unobserved = None
 
     def add_done_callback(self, fn: Callable[[concurrent.futures.Future[T]], object]) -> None:
-        """Call ``fn(self)`` when it has ended, in the thread that ended it; at once if it has."""
+        """Call ``fn(self)`` when the call has ended, in the thread that ends it; at once if it has ended already."""
         with self._mutex:
             if self._state not in _DONE:
                 self._done_callbacks = [*self._done_callbacks, fn]
@@ -127,10 +130,10 @@ class Future(concurrent.futures.Future[T]):
         if not wait_for(waiter, timeout):
             raise DeadlineExceeded(f"not done within {timeout:g} s")
 
-    # -- for whoever runs it
+    # -- for whoever runs the call
 
     def set_running_or_notify_cancel(self) -> bool:
-        """Mark it as running; False if it was cancelled and must not run."""
+        """Mark the call as running; return False if it was cancelled and must not run."""
         with self._mutex:
             if self._state == PENDING:
                 self._state = RUNNING
@@ -142,7 +145,7 @@ class Future(concurrent.futures.Future[T]):
         return False
 
     def cancel(self) -> bool:
-        """Cancel it if it has not begun; return whether it is cancelled."""
+        """Cancel the call if it has not started; return whether it is cancelled."""
         with self._mutex:
             if self._state in (RUNNING, FINISHED):
                 return False
@@ -154,15 +157,15 @@ class Future(concurrent.futures.Future[T]):
         return True
 
     def set_cancelled(self) -> None:
-        """End it as cancelled although it had begun: its scope was cancelled."""
+        """End the call as cancelled although it had started: the scope it ran under was cancelled."""
         self._finish(CANCELLED_AND_NOTIFIED, None, None, "add_cancelled")
 
     def set_result(self, result: T) -> None:
-        """End it with ``result``."""
+        """End the call with ``result``."""
         self._finish(FINISHED, result, None, "add_result")
 
     def set_exception(self, exception: BaseException | None) -> None:
-        """End it with ``exception``."""
+        """End the call with ``exception``."""
         if exception is not None:
             self._unobserved = _Unobserved(exception)
         self._finish(FINISHED, None, exception, "add_exception")
@@ -198,7 +201,7 @@ class Future(concurrent.futures.Future[T]):
             self._call_back(callback)
 
     def _call_back(self, callback: Callable[[concurrent.futures.Future[T]], object]) -> None:
-        self.observe()  # the callback has the future now; looking at it is its business
+        self.observe()  # from here on, looking at the outcome is up to the callback
         try:
             callback(self)
         except Exception:  # noqa: BLE001  as concurrent.futures: a callback must not harm whoever ends the future
@@ -206,9 +209,9 @@ class Future(concurrent.futures.Future[T]):
 
 
 class _Unobserved:
-    """Lives as long as the future it belongs to, and complains in its place.
+    """Lives as long as the future it belongs to, and reports the exception when that future is dropped.
 
-    An object of its own, so that the many futures that return normally need no finalizer.
+    It is a separate object, so that the many futures that return normally need no finalizer.
     """
 
     __slots__ = ("exception",)

@@ -1,9 +1,9 @@
-"""Tell an exception in flight from one that was already being handled.
+"""Tell an exception that has just been raised from one that was already being handled; pipes need this on closing.
 
-``close()`` inside a failing ``with`` block must become an abort; ``close()`` of a pipe that was made *inside* an
-``except`` block, to report on the caught exception, say, must not. So every end marks, when it is made, the
-exceptions that are being handled then. The mark lies on the exception, not on the end: an end that kept the
-exception would keep its traceback and every frame in it alive, itself included.
+``close()`` inside a failing ``with`` block must become an abort. But ``close()`` of a pipe that was made *inside* an
+``except`` block, to report the caught exception, say, must not. So each end of a pipe, when it is made, marks the
+exceptions being handled at that time. The mark is on the exception and not the other way round: an end that kept the
+exception would keep its traceback alive, with every frame in it and hence the end itself.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ __all__ = ["mark_handled", "newly_in_flight"]
 _ATTRIBUTE = "__penstock_handled__"
 _MAX_CONTEXT = 32
 
-# They end an iteration; who closes a pipe in `except StopIteration` has come to the end, not to a failure.
+# These end an iteration: code that closes a pipe in `except StopIteration` has finished, not failed.
 _NOT_FAILURES = (StopIteration, StopAsyncIteration, EndOfChannel)
 
 
 def mark_handled() -> object | None:
-    """Mark the exceptions now being handled in this thread; return the mark, None when there are none."""
+    """Mark the exceptions being handled in this thread now; return the mark, or None if there are none."""
     exc = sys.exception()
     if exc is None:
         return None
@@ -36,7 +36,7 @@ def mark_handled() -> object | None:
 
 
 def newly_in_flight(mark: object | None) -> BaseException | None:
-    """Return the exception in flight in this thread, unless it bears ``mark`` or only ends an iteration."""
+    """Return the exception being handled in this thread, unless it bears ``mark`` or only ends an iteration."""
     exc = sys.exception()
     if exc is None or isinstance(exc, _NOT_FAILURES):
         return None

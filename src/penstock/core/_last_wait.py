@@ -1,6 +1,7 @@
-"""Say what is waited for when something has to be cleaned up and the other side does not answer.
+"""Log what a clean-up waits for when the other side does not answer, such as a server asked to abort an upload.
 
-Only whoever waits knows what for, and for how long at most; whoever wants to leave sees nothing but that it takes long.
+Without that line, somebody who has pressed Ctrl-C would only see that nothing happens. Only the code that waits knows
+what it waits for, and for how long at most.
 """
 
 from __future__ import annotations
@@ -18,23 +19,23 @@ from penstock.core.cancel import _current, on_cancel
 __all__ = ["LAST_WAITS", "is_in_last_wait", "is_stopping", "last_wait", "last_wait_after_cancel"]
 
 LAST_WAITS = "penstock.stopping"
-"""The log where they are told."""
+"""The name of the logger that gets these lines."""
 
 _log = logging.getLogger(LAST_WAITS)
 _SAID_AFTER_SECONDS = 0.5
-_under_way: dict[int, int] = {}  # how many each thread is in, by its ident; only the thread itself changes its entry
+_under_way: dict[int, int] = {}  # thread ident to how many such blocks it is in; only that thread changes its entry
 
 
 @contextmanager
 def last_wait(where: str, doing: str, seconds: float) -> Iterator[None]:
-    """Say in the log ``penstock.stopping``, once, that the block is waited for if it takes more than half a second.
+    """If the block takes more than half a second, log once to ``penstock.stopping`` what it waits for.
 
-    It does not limit the wait: that is done by what is inside. Of blocks inside one another the outermost speaks.
+    This does not limit the wait; the code inside must do that. If such blocks are nested, only the outermost logs.
 
     Args:
-        where: the other side, as messages show it.
-        doing: what is being done there: ``"aborting the upload"``.
-        seconds: how long that may take.
+        where: the name of the other side for messages.
+        doing: what is being done there, such as ``"aborting the upload"``.
+        seconds: how long that may take, for the message.
     """
     with _under_way_here() as is_outermost, _Notice(where, doing, seconds) as notice:
         if is_outermost:
@@ -44,10 +45,12 @@ def last_wait(where: str, doing: str, seconds: float) -> Iterator[None]:
 
 @contextmanager
 def last_wait_after_cancel(where: str, doing: str, seconds: float) -> Iterator[None]:
-    """As :func:`last_wait`, but counting from a cancel of the surrounding scope, which the block puts off by ``seconds``.
+    """Do what :func:`last_wait` does, but only once the surrounding scope is cancelled.
+
+    For a block that is finished in spite of a cancel, within ``seconds``.
 
     Raises:
-        Cancelled: the scope was cancelled before.
+        Cancelled: the scope was cancelled before the block.
     """
     with (
         _under_way_here() as is_outermost,
@@ -58,19 +61,19 @@ def last_wait_after_cancel(where: str, doing: str, seconds: float) -> Iterator[N
 
 
 def is_in_last_wait(thread: threading.Thread) -> bool:
-    """Whether ``thread`` waits for something that it has told of, or is about to."""
+    """Whether ``thread`` is in such a block, and so logs by itself what it waits for."""
     return thread.ident in _under_way
 
 
 def is_stopping() -> bool:
-    """Whether the current scope has been cancelled; for deciding what to tell, not what to do."""
+    """Whether the current scope has been cancelled. For choosing a message only; to stop, use ``check_cancelled``."""
     scope = _current.get()
     return scope is not None and scope._interrupted
 
 
 @contextmanager
 def _under_way_here() -> Iterator[bool]:
-    """Count the block as one of this thread's; give whether it is the outermost."""
+    """Count the block as one of this thread's, and give whether it is the outermost one."""
     ident = _thread.get_ident()
     outer = _under_way.get(ident, 0)
     _under_way[ident] = outer + 1
@@ -88,7 +91,7 @@ def _say_nothing() -> None:
 
 @final
 class _Notice:
-    """One line, written by a thread that leaving the block stops, and waits for."""
+    """One log line, written by a thread that is stopped and waited for when the block is left."""
 
     def __init__(self, where: str, doing: str, seconds: float) -> None:
         self._text = f"waiting up to {seconds:.0f} s for {where}: {doing}"
@@ -106,7 +109,7 @@ class _Notice:
 
     def begin(self) -> None:
         thread = threading.Thread(target=self._say_late, name="penstock last wait", daemon=True)
-        with contextlib.suppress(RuntimeError):  # no thread to be had: it is waited for all the same, in silence
+        with contextlib.suppress(RuntimeError):  # no thread can be started: the wait goes on without the log line
             thread.start()
             self._thread = thread
 

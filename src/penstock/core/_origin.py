@@ -1,7 +1,7 @@
-"""Where in the user's code something was made, and the list of everything that is alive.
+"""Remember where in the user's code each pipe, channel and pool was made, and list those that are still alive.
 
-Both exist for the same reader: somebody who asks what is still there, where it came from, and, in a forked child,
-what must not be used any more.
+Leak reports and warnings use this to say what is left and where it came from, and a forked child to break what it must
+not use any more.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _HERE = __name__.partition(".")[0]
 
 
 class Origin:
-    """A line of code. Formats itself only when somebody looks."""
+    """A line of code, which is turned into text only when needed."""
 
     __slots__ = ("filename", "function", "line")
 
@@ -31,7 +31,7 @@ class Origin:
 
 
 def caller() -> Origin:
-    """Return the nearest line on the stack that is not penstock's own."""
+    """Return the innermost line on the stack that is not penstock's own."""
     frame = sys._getframe(1)
     while frame.f_back is not None:
         name = frame.f_globals.get("__name__", "")
@@ -42,10 +42,10 @@ def caller() -> Origin:
 
 
 class Forkable(Protocol):
-    """Something with locks in it."""
+    """Something with locks in it, which a forked child cannot go on using."""
 
     def after_fork_in_child(self) -> None:
-        """Become unusable, with fresh locks: whoever held or awaited the old ones does not exist here."""
+        """Become unusable, with fresh locks: the threads that held or awaited the old ones do not exist here."""
         ...
 
 

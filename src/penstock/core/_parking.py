@@ -1,15 +1,16 @@
-"""One way to wait: park a thread or an event-loop task, wake it, cancel it.
+"""The one way to wait: park a thread or an event-loop task, wake it, cancel it.
 
-Everything in penstock that blocks does it here. The caller registers a waiter where the other side will find it
-(under its own lock), leaves the lock and parks; the other side changes the state, sets ``done`` and wakes.
+Everything in penstock that waits for another thread does so here. The waiting side registers a waiter where the other
+side will find it (under a lock of their own), leaves the lock and parks. The other side changes the state, sets
+``done`` and wakes the waiter.
 
-Rules every caller keeps:
+Rules for callers:
 
-* ``park`` may return although nothing happened (a spurious wake): look at the state again and park again.
-* ``park`` may raise (Cancelled, KeyboardInterrupt, a task's cancellation): withdraw under the lock. If the
-  operation is ``done`` by then, penstock's own ``Cancelled`` gives way and the operation has succeeded.
+* ``park`` may return although nothing has happened (a spurious wake): look at the state again, and park again.
+* ``park`` may raise (Cancelled, KeyboardInterrupt, a task's cancellation): withdraw, under the lock. If the operation
+  is ``done`` by then, penstock's own ``Cancelled`` is dropped and the operation has succeeded.
 
-A waiter parks on a fresh plain lock because that is the one blocking primitive that Ctrl-C cannot leave in a wrong
+A waiter parks on a fresh plain lock, because that is the one blocking primitive that Ctrl-C cannot leave in a wrong
 state: ``Condition`` and ``Queue`` were measured to keep their lock held in 0.5-2.4 % of interrupts (docs/design.md).
 """
 
@@ -39,15 +40,15 @@ __all__ = [
 T = TypeVar("T")
 _TURNS = 15
 
-# Before 3.14 a lock wait on Windows ignores Ctrl-C (cpython#125541), so there it ends often and is begun again.
+# Before 3.14 waiting for a lock on Windows ignores Ctrl-C (cpython#125541), so there one wait is cut into short ones.
 _LONGEST_WAIT = 0.1 if sys.platform == "win32" and sys.version_info < (3, 14) else TIMEOUT_MAX
 
 
 class Waiter(Protocol):
-    """What the other side sees of somebody parked."""
+    """A parked thread or task, as the side that wakes it sees it."""
 
     def wake(self) -> None:
-        """Let it look again. Any thread, any number of times, also when it is not parked."""
+        """Make it look at the state again. May be called from any thread, any number of times, parked or not."""
         ...
 
 
@@ -62,11 +63,11 @@ class ThreadWaiter:
         self.done = False
 
     def wake(self) -> None:
-        """Let the parked thread look again."""
+        """Make the parked thread look at the state again."""
         try:
             self._lock.release()
         except RuntimeError:
-            return  # a second wake before the thread looked: one is enough
+            return  # woken already, and the thread has not looked yet: once is enough
 
     def park(self, deadline: float = math.inf) -> None:
         """Block until woken, until ``deadline`` (monotonic clock), or until the current scope is cancelled."""
@@ -100,7 +101,7 @@ class TaskWaiter(Protocol):
     done: bool
 
     def wake(self) -> None:
-        """Let the parked task look again."""
+        """Make the parked task look at the state again."""
         ...
 
     async def park(self) -> None:
@@ -176,7 +177,7 @@ class _TrioWaiter:
             self._event.set()
             return
         try:
-            # By way of a method: the event may have been replaced by the time the loop gets to it.
+            # A method and not the event's own: the event may have been replaced by the time the loop gets to it.
             self._token.run_sync_soon(self._wake_in_loop, idempotent=True)
         except self._trio.RunFinishedError:
             return  # the run is over, and the task that waited has gone with it
@@ -211,10 +212,10 @@ class _TrioWaiter:
 
 
 def task_waiter() -> TaskWaiter:
-    """Make a waiter for the running task of whichever event loop is running here.
+    """Make a waiter for the running task, of whichever event loop runs in this thread.
 
     Raises:
-        RuntimeError: there is none.
+        RuntimeError: no event loop is running in this thread.
     """
     trio = sys.modules.get("trio")
     if trio is not None:
@@ -228,7 +229,7 @@ def task_waiter() -> TaskWaiter:
 
 
 async def checkpoint() -> None:
-    """Let the loop run others, and let it cancel this task, before an operation that may not block at all."""
+    """Yield to the event loop once, so that other tasks can run and this one can be cancelled."""
     scope = _current.get()
     if scope is not None and scope._alert:
         scope._check()
@@ -240,10 +241,10 @@ async def checkpoint() -> None:
 
 
 class Turns:
-    """Decides when an operation that need not wait gives way to the other tasks first.
+    """Decides when an operation that does not have to wait yields to other tasks first.
 
-    On trio always: that is trio's rule. On asyncio every 16th time, and as often as it waits: giving way costs a
-    whole turn of the loop there, several times what passing an item costs.
+    On trio always, as is trio's rule. On asyncio every 16th time, counted anew after each wait: yielding costs a whole
+    turn of the loop there, several times what passing an item costs.
     """
 
     __slots__ = ("_left",)
@@ -252,7 +253,7 @@ class Turns:
         self._left = 0
 
     async def take(self) -> None:
-        """Raise if the current penstock scope is cancelled; give way if it is time to."""
+        """Raise if the current penstock scope is cancelled; yield if it is time to."""
         scope = _current.get()
         if scope is not None and scope._alert:
             scope._check()
@@ -265,15 +266,15 @@ class Turns:
             await _bare_yield
 
     def rested(self) -> None:
-        """Note that the task has waited, so that others have had their turn."""
+        """Note that the task has waited, so that other tasks have had their turn."""
         self._left = _TURNS
 
 
 async def with_deadline(awaitable: Awaitable[T], deadline: float) -> T:
-    """Await ``awaitable`` until ``deadline`` (monotonic clock), on whichever loop runs here.
+    """Await ``awaitable`` until ``deadline`` (monotonic clock), on whichever event loop runs in this thread.
 
     Raises:
-        TimeoutError: it was not done by then; it has been cancelled.
+        TimeoutError: it was not done by then, and has been cancelled.
     """
     remaining = max(0.0, deadline - monotonic())
     trio = sys.modules.get("trio")
@@ -287,7 +288,7 @@ async def with_deadline(awaitable: Awaitable[T], deadline: float) -> T:
 
 
 class _BareYield:
-    """What ``asyncio.sleep(0)`` does, without a coroutine object."""
+    """An awaitable that does what ``asyncio.sleep(0)`` does, without a coroutine object."""
 
     __slots__ = ()
 
@@ -312,7 +313,7 @@ def _trio_token(trio: Any) -> Any:
 
 
 def wait_for(waiter: ThreadWaiter, timeout: float | None) -> bool:
-    """Park until ``waiter.done``; return False when ``timeout`` seconds (None: for ever) pass first."""
+    """Park until ``waiter.done``; return False if ``timeout`` seconds (None: for ever) pass first."""
     deadline = math.inf if timeout is None else monotonic() + timeout
     while not waiter.done:
         if monotonic() >= deadline:

@@ -1,8 +1,8 @@
-"""Prove that nobody but the waiting thread could end its wait.
+"""Count the references to an object from this thread's own stack, to prove that no other thread can reach it.
 
 Waiting on one end of a pipe whose other end only the waiting thread can reach is a deadlock. The proof is a count:
-every reference to the other end is a local variable of a function that is active in this very thread. One
-reference more, wherever it is, and somebody else may hold the end; then nothing is claimed.
+every reference to the other end is a local variable of a function that is active in this very thread. If there is one
+reference more, anywhere, somebody else may hold the end, and no deadlock is claimed. ``pipe/_deadlock.py`` uses this.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def references_from_this_stack(thing: object) -> int:
 def _count_in(frame: FrameType, thing: object) -> int:
     code = frame.f_code
     values = frame.f_locals
-    # A variable that a nested function shares lives in a cell, and whoever has that function can reach it.
+    # A variable shared with a nested function lives in a cell, which whoever has that function can reach.
     count = sum(values.get(name) is thing for name in code.co_varnames if name not in code.co_cellvars)
     if sys.version_info < (3, 13) and sys.getrefcount(values) <= _HELD_BY_FRAME_ONLY:
         # A snapshot there, which would keep every one of these values alive until the function ends; and, should the

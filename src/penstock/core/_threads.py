@@ -1,4 +1,4 @@
-"""Own a thread: start it with the caller's context, wait for it, and name it when it does not come back."""
+"""Own a thread: start it in the caller's context, wait for its end, and log it if it does not stop when cancelled."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _REPORT_GROWTH = 4
 
 
 def context_under(scope: CancelScope | None) -> Context:
-    """Copy the current context, with ``scope`` as the scope that code run in the copy is under."""
+    """Return a copy of the current context in which ``scope`` is the current scope."""
     context = copy_context()
     context.run(_current.set, scope)
     return context
 
 
 class uncancelled:  # noqa: N801  reads as a word where it is used: `with uncancelled(): thread.join()`
-    """A block whose penstock waits no scope cancels, for waiting until others have been."""
+    """A block in which penstock's waits are not cancelled by any scope, for waiting until others have ended."""
 
     __slots__ = ("_scope",)
 
@@ -53,10 +53,13 @@ def stack_of(thread: threading.Thread) -> str:
 def wait_for_end(
     ended: ThreadWaiter, scope: CancelScope, report: Callable[[float], object], grace: float = math.inf
 ) -> bool:
-    """Wait until ``ended.done``, whatever happens to the caller's own scope; False after ``grace`` seconds.
+    """Wait until ``ended.done``, even if the caller's own scope is cancelled; return False after ``grace`` seconds.
 
-    ``grace`` counts from the moment ``scope``, which covers what is waited for, is cancelled. ``report`` is called
-    with the seconds since then after 2 s and then ever more rarely.
+    Args:
+        ended: what is woken when the thread or threads waited for have ended.
+        scope: the scope they run under.
+        report: called with the seconds since ``scope`` was cancelled, after 2 s, 8 s, 32 s and so on.
+        grace: seconds to wait, counted from the moment ``scope`` is cancelled.
     """
     cancelled_at = math.inf
     report_after = _FIRST_REPORT_SECONDS
@@ -75,7 +78,7 @@ def wait_for_end(
             if cancelled_at != math.inf:
                 ended.park(cancelled_at + min(report_after, grace))
                 continue
-            scope._waiters[ended] = None  # to learn of the cancel, and not be ended by it
+            scope._waiters[ended] = None  # so that a cancel wakes this wait, without ending it
             try:
                 if not scope._interrupted:
                     ended.park(scope._effective_deadline)
@@ -85,10 +88,10 @@ def wait_for_end(
 
 
 class OwnedThread:
-    """A daemon thread that runs one call under a scope and keeps how it ended in ``future``.
+    """A daemon thread that runs one call under a scope and keeps its outcome in ``future``.
 
-    Daemon, because it must not keep the interpreter from exiting once its owner has given it up; its owner waits
-    for it on every ordinary way.
+    It is a daemon so that it does not keep the interpreter from exiting once its owner has given it up. Otherwise its
+    owner always waits for it.
     """
 
     def __init__(
@@ -135,10 +138,10 @@ class OwnedThread:
             del self  # the traceback of an exception keeps this frame, and the future the exception
 
     def join(self, grace: float = math.inf) -> bool:
-        """Wait until the thread has ended, whatever happens to the caller's own scope; False after ``grace`` seconds.
+        """Wait until the thread has ended, even if the caller's own scope is cancelled; False after ``grace`` seconds.
 
-        ``grace`` counts from the moment the thread's scope is cancelled. A thread that was cancelled and does not
-        end is reported to the log ``penstock.threads`` with its stack, after 2 s and then ever more rarely.
+        ``grace`` counts from the moment the thread's scope is cancelled. A thread that was cancelled and does not end
+        is logged to ``penstock.threads`` with its stack, after 2 s and then ever more rarely.
         """
         if not wait_for_end(self._waiter, self.scope, self._report, grace):
             return False
@@ -150,9 +153,9 @@ class OwnedThread:
 
 
 def report_stuck(thread: threading.Thread, seconds: float) -> None:
-    """Say in the log ``penstock.threads`` that ``thread`` does not heed its cancellation, and where it is.
+    """Log to ``penstock.threads`` that ``thread`` was cancelled and has not ended, and where it is.
 
-    A warning, unless it is cleaning up and says so itself.
+    As a warning, unless the thread is cleaning up and logs that itself.
     """
     _log.log(
         logging.INFO if is_in_last_wait(thread) else logging.WARNING,

@@ -1,4 +1,4 @@
-"""How many bytes may be in flight: one number, shared by everything that holds data."""
+"""``Budget``: bound how many bytes are in flight, by one number that everything holding data shares."""
 
 from __future__ import annotations
 
@@ -23,12 +23,15 @@ class _Claim:
 
 
 class Budget:
-    """A number of bytes that threads take from and give back to, first come first served.
+    """A budget of bytes that threads take from and give back to, first come, first served.
 
-    A large claim is not overtaken by small ones, so it cannot starve.
+    A large claim is not overtaken by smaller ones, so it cannot starve. Safe for use by several threads at once.
 
     Args:
-        limit_bytes: how many bytes may be taken at once, above zero.
+        limit_bytes: how many bytes may be taken in all at any time; above zero.
+
+    Raises:
+        ValueError: ``limit_bytes`` is not above zero.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -42,7 +45,7 @@ class Budget:
 
     @property
     def limit_bytes(self) -> int:
-        """How many bytes may be taken at once."""
+        """How many bytes may be taken in all."""
         return self._limit
 
     @property
@@ -52,14 +55,15 @@ class Budget:
 
     @property
     def peak_bytes(self) -> int:
-        """The most that was ever taken at once."""
+        """The most bytes that were ever taken at the same time."""
         return self._peak
 
     def acquire(self, size_bytes: int) -> None:
-        """Take ``size_bytes``; block until they are there.
+        """Take ``size_bytes``; block until they are available and all earlier claims have been served.
 
         Raises:
-            BudgetExceeded: more than the whole budget; waiting would not help.
+            BudgetExceeded: ``size_bytes`` is more than the whole budget, so waiting would not help.
+            ValueError: ``size_bytes`` is negative.
             Cancelled: the current scope was cancelled; nothing was taken.
         """
         if size_bytes < 0:
@@ -86,7 +90,7 @@ class Budget:
         """Give back ``size_bytes``; never blocks.
 
         Raises:
-            ValueError: more than is taken.
+            ValueError: ``size_bytes`` is negative, or more than is taken.
         """
         with self._mutex:
             if not 0 <= size_bytes <= self._used:
@@ -96,7 +100,7 @@ class Budget:
 
     @contextmanager
     def reserve(self, size_bytes: int) -> Iterator[None]:
-        """Hold ``size_bytes`` for the length of a ``with`` block."""
+        """Take ``size_bytes`` for a ``with`` block: blocks and raises as :meth:`acquire`, gives them back at its end."""
         self.acquire(size_bytes)
         try:
             yield
@@ -116,7 +120,7 @@ class Budget:
             self._claims.popleft()
 
     def _withdraw(self, claim: _Claim) -> None:
-        """Undo a claim whose wait was interrupted, served or not: who called did not get its bytes."""
+        """Undo a claim whose wait was interrupted. If it was served already, its bytes go back: nobody received them."""
         with self._mutex:
             if claim.waiter.done:
                 self._used -= claim.amount

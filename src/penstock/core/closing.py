@@ -1,8 +1,8 @@
-"""Close what others opened, in the way that lets it be used again.
+"""``draining`` and ``closing_cursor``: close HTTP responses and cursors so that their connection can be used again.
 
 An HTTP connection goes back to its pool only when the response body has been read to its end; a body that is closed
-before costs a new connection, even an empty one. A database cursor that is dropped instead of closed may keep its
-query running. Nothing here imports an HTTP or database library: what an object can do says what it is.
+before that, even an empty one, costs a new connection. A database cursor that is dropped instead of closed may keep its
+query running. Nothing here imports an HTTP or database library: objects are told apart by their methods.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _Draining(Generic[T]):
             if exc is None or isinstance(exc, Exception):
                 with move_on_after(self._timeout), on_cancel(lambda: _hang_up(response)):
                     at_end = _drain(response, self._limit)
-        except Exception:  # noqa: BLE001  a body that cannot be read is no news: the caller has what it wanted of it
+        except Exception:  # noqa: BLE001  the caller has read what it wanted; that the rest fails is not its concern
             at_end = False
         finally:
             _finish(response, at_end)
@@ -57,23 +57,26 @@ class _Draining(Generic[T]):
         try:
             if exc is None or isinstance(exc, Exception):
                 at_end = await _drain_async(response, self._limit, monotonic() + self._timeout)
-        except Exception:  # noqa: BLE001  likewise
+        except Exception:  # noqa: BLE001  as in __exit__
             at_end = False
         finally:
             await _finish_async(response, at_end)
 
 
 def draining(response: T, *, limit: int = 256 * 1024, timeout: float = 1.0) -> _Draining[T]:
-    """Read a response body to its end and close it on every way out of a ``with`` (or ``async with``) block.
+    """Read a response body to its end and close it when a ``with`` (or ``async with``) block is left, however it is left.
 
-    Then its connection can be used for the next request. A body that is longer than ``limit``, or does not end in
-    time, is cut off instead, and its connection closed: a new connection is cheaper. Works with requests, urllib3,
-    httpx, aiohttp, botocore and ``http.client`` responses.
+    The connection can then be reused for the next request. Leaving the block blocks while the rest is read. A body
+    with more than ``limit`` bytes left, or that does not end within ``timeout``, is cut off and its connection closed,
+    as a new connection is cheaper. An error while reading the rest is ignored. A block that is left by a cancel or
+    Ctrl-C closes the response at once, without reading.
+
+    Works with responses of requests, urllib3, httpx, aiohttp, botocore and ``http.client``.
 
     Args:
         response: an open response, or a botocore ``StreamingBody``.
-        limit: bytes to read at most.
-        timeout: seconds to spend at most.
+        limit: bytes to read at most, as sent (before decompression, where the library lets us).
+        timeout: seconds to spend on reading at most.
     """
     return _Draining(response, limit, timeout)
 
@@ -82,7 +85,7 @@ def draining(response: T, *, limit: int = 256 * 1024, timeout: float = 1.0) -> _
 
 
 def _drain(response: Any, limit: int) -> bool:
-    """Read up to ``limit`` bytes; True if that was the end of the body."""
+    """Read up to about ``limit`` bytes; return whether that was the end of the body."""
     if hasattr(response, "iter_raw"):  # httpx
         return bool(response.is_stream_consumed) or _exhaust(response.iter_raw(_CHUNK_BYTES), limit)
     readable = getattr(response, "raw", None) or response  # requests wraps urllib3's response
@@ -125,7 +128,7 @@ def _hang_up(response: Any) -> None:
     """Wake a thread that is blocked reading the body."""
     found = _socket_of(response)
     if found is None:
-        return  # nothing to shut down: the body has been read to its end, or the response is a kind of its own
+        return  # nothing to shut down: the body has been read to its end, or the kind of response is unknown
     with contextlib.suppress(OSError):
         found.shutdown(socket.SHUT_RDWR)
 
@@ -217,9 +220,12 @@ class _ClosingCursor(Generic[T]):
 
 
 def closing_cursor(cursor: T) -> _ClosingCursor[T]:
-    """Close a database cursor on every way out of a ``with`` (or ``async with``) block.
+    """Close a database cursor when a ``with`` (or ``async with``) block is left, however it is left.
 
-    For DB-API, psycopg and pymongo cursors, synchronous and asynchronous. If closing fails while an exception is on
-    its way out, that exception is the one that is raised, with a note.
+    Calls the cursor's ``close()``, which may block. If closing fails while the block is left by an exception, that
+    exception is raised, with a note about the second failure.
+
+    Args:
+        cursor: a DB-API, psycopg or pymongo cursor, synchronous or asynchronous.
     """
     return _ClosingCursor(cursor)

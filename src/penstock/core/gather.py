@@ -1,4 +1,4 @@
-"""Fan out calls under one deadline and keep what finished."""
+"""``gather``: make several calls at once under one deadline, and keep what finished."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from penstock.errors import Cancelled, DeadlineExceeded
 
 __all__ = ["Gathered", "gather"]
 
-_GRACE_SECONDS = 0.25  # how long a cancelled call may take to come back before it is given up
+_GRACE_SECONDS = 0.25  # how long a cancelled call may take to end before it is given up
 
 
 class Gathered:
-    """What a :func:`gather` got. Keys are positions (0, 1, ...) or names, as the calls were given.
+    """The results of :func:`gather`. Keys are positions (0, 1, ...) or names, depending on how the calls were given.
 
-    Iterating gives the results in call order and ``gathered[key]`` one of them; both raise the call's exception if
-    it failed, and ``DeadlineExceeded`` if it was not finished.
+    Iterating yields the results in call order; ``gathered[key]`` is one of them. Both raise the call's exception if it
+    failed, and ``DeadlineExceeded`` if it had not finished.
 
     Attributes:
-        done: key to result, of the calls that returned.
-        failed: key to exception, of the calls that raised.
-        pending: keys of the calls that were not finished; they have been cancelled.
+        done: results by key, of the calls that returned.
+        failed: exceptions by key, of the calls that raised.
     """
 
     def __init__(self, keys: list[Any]) -> None:
@@ -35,12 +34,12 @@ class Gathered:
 
     @property
     def pending(self) -> list[Any]:
-        """Keys of the calls that were not finished, in call order."""
+        """Keys of the calls that had not finished and were cancelled, in call order."""
         return [key for key in self._keys if key not in self.done and key not in self.failed]
 
     @property
     def results(self) -> Any:
-        """Results in call order as a list, or by name as a dict; None where there is none."""
+        """All results: a list in call order, or a dict by name. None stands for a call without a result."""
         if self._keys and isinstance(self._keys[0], str):
             return {key: self.done.get(key) for key in self._keys}
         return [self.done.get(key) for key in self._keys]
@@ -65,7 +64,7 @@ class Gathered:
 
 
 class _Run:
-    """The calls not begun yet, and what the others came to."""
+    """One ``gather``: the calls not started yet, and the outcomes of the others."""
 
     def __init__(self, calls: dict[Any, Callable[[], Any]], scope: CancelScope, fail_fast: bool) -> None:
         self.gathered = Gathered(list(calls))
@@ -77,12 +76,12 @@ class _Run:
         self._mutex = _thread.allocate_lock()  # nothing is added to the results once gather() has returned them
 
     def finish(self) -> None:
-        """Take no more results: what has not come by now is pending."""
+        """Accept no more results; calls without one stay pending."""
         with self._mutex:
             self.over = True
 
     def work(self) -> None:
-        """Make calls until none is left; run by each thread."""
+        """Make calls until none is left; every thread runs this."""
         while self.waiting:
             check_cancelled()
             try:
@@ -119,27 +118,28 @@ def gather(
     fail_fast: bool = False,
     **named_calls: Callable[[], Any],
 ) -> Gathered:
-    """Call all of them at once, each in a thread, and wait until they have ended or time is up.
+    """Make all calls at once, each in a thread of its own, and block until they have ended or time is up.
 
-    Calls that are not finished then are cancelled: penstock's own waits wake at once, foreign ones where they are
-    under :func:`penstock.on_cancel`. A call that does neither is given up 0.25 s later, named with its stack in the
-    log ``penstock.threads``; its thread goes on, for Python cannot stop it, and its result is dropped.
+    Calls that have not finished then are cancelled: waits of penstock's wake at once, other calls if they are under
+    :func:`penstock.on_cancel`. A call that does not end within 0.25 s is given up and logged with its stack to
+    ``penstock.threads``. Its thread keeps running, because Python cannot stop it, and its result is dropped.
 
     Args:
         calls: functions without arguments.
-        timeout: seconds for all of them together; None for no limit.
-        limit: how many may run at once; None for all.
-        on_timeout: ``"raise"`` or return the ``"partial"`` results.
-        fail_fast: let the first exception cancel the others and be raised. Otherwise exceptions are kept in
+        timeout: seconds for all calls together; None for no limit.
+        limit: how many calls may run at once; None for all.
+        on_timeout: ``"raise"`` to raise when time is up, ``"partial"`` to return what has finished.
+        fail_fast: True lets the first exception cancel the other calls and be raised. Otherwise exceptions are kept in
             ``Gathered.failed``.
-        named_calls: as ``calls``, by name.
+        named_calls: functions without arguments, given by name instead of by position.
 
     Returns:
-        The results, in call order or by name, and what failed.
+        The results and the exceptions, by position or by name.
 
     Raises:
-        DeadlineExceeded: time is up and ``on_timeout`` is ``"raise"``; what is there is in its ``gathered``.
-        TypeError: both positional and named calls.
+        DeadlineExceeded: time is up and ``on_timeout`` is ``"raise"``; its ``gathered`` has what had finished.
+        TypeError: calls were given both by position and by name.
+        ValueError: ``limit`` is below 1, or ``on_timeout`` is neither of the two.
         Cancelled: the current scope was cancelled.
     """
     if calls and named_calls:
@@ -154,7 +154,7 @@ def gather(
         run = _Run(by_key, scope, fail_fast)
         _run_to_the_end(run, min(len(by_key), limit or len(by_key)))
         if not scope.cancel_called:
-            check_cancelled()  # then the calls gave up because of a scope further out, and so does this one
+            check_cancelled()  # if an outer scope was cancelled, the calls have given up because of it; so do we
     return _outcome(run, timeout, on_timeout)
 
 

@@ -1,7 +1,7 @@
-"""Own threads: start them, cancel the siblings of the first that fails, wait for all, raise what went wrong.
+"""``TaskGroup``: start threads that cannot outlive a ``with`` block, and raise whatever goes wrong in them.
 
-A block of code that starts threads in a ``TaskGroup`` is left when every one of them has ended, never sooner. So
-no thread outlives the data it works on, and no exception gets lost: they leave together, as an ``ExceptionGroup``.
+The block is left when every thread started in it has ended, never sooner. So no thread outlives the data it works on,
+and no exception gets lost: they are raised together, as an ``ExceptionGroup``.
 """
 
 from __future__ import annotations
@@ -23,17 +23,21 @@ T = TypeVar("T")
 
 
 class TaskGroup:
-    """Threads with one owner. Use as a context manager, once.
+    """A group of threads that ends with a ``with`` block. Use it as a context manager, once.
 
-    Leaving the block waits for every child. The first child that raises, or the block itself raising, cancels the
-    others; so does a cancel or deadline from outside. Children run under ``cancel_scope`` in a copy of the context
-    they were started in. Children that end with ``Cancelled`` are no failures.
+    Leaving the block waits for every child. If a child or the block itself raises, the others are cancelled; so they
+    are by a cancel or deadline of an outer scope. Children run under ``cancel_scope``, in a copy of the context they
+    were started in. A child that ends with ``Cancelled`` does not count as failed.
 
-    A child stuck in a foreign call is waited for, and named with its stack in the log ``penstock.threads``. A
-    second Ctrl-C while waiting gives up waiting.
+    A child that is cancelled and does not end, because it is in a call that penstock cannot interrupt, is waited for
+    and logged with its stack to ``penstock.threads``. A second Ctrl-C while waiting gives up waiting.
 
     Attributes:
         cancel_scope: cancel it to stop the block and all children quietly.
+
+    Raises:
+        BaseExceptionGroup: when the block is left: what children and the block raised (an ``ExceptionGroup`` unless
+            one of them is no ``Exception``). A ``KeyboardInterrupt`` or ``SystemExit`` of the block is raised alone.
     """
 
     def __init__(self) -> None:
@@ -51,18 +55,19 @@ class TaskGroup:
         return self
 
     def start_soon(self, fn: Callable[..., T], /, *args: object, name: str | None = None) -> Future[T]:
-        """Start ``fn(*args)`` in a new thread; never blocks.
+        """Start ``fn(*args)`` in a new thread, and return without waiting for it. May be called from any thread.
 
         Args:
-            fn: what to run; ``functools.partial`` gives it keyword arguments.
-            args: its arguments.
-            name: the thread's name.
+            fn: the function to run; use ``functools.partial`` for keyword arguments.
+            args: its positional arguments.
+            name: the thread's name; None derives one from the function's.
 
         Returns:
-            The future of its result. Its exception also leaves through the group.
+            A future of the result. An exception of ``fn`` is also raised by the group.
 
         Raises:
-            RuntimeError: the block has not been entered, or all its children have ended and it has been left.
+            RuntimeError: the block has not been entered, or has been left and all its children have ended; or the
+                system gives no more threads.
         """
         self._started += 1
         label = name or f"{getattr(fn, '__name__', 'task')}-{self._started}"
@@ -98,12 +103,12 @@ class TaskGroup:
         try:
             return self._leave(interrupt if exc is None else exc)
         finally:
-            # An exception refers to the frames it passed through, and they to it.
+            # An exception refers to the frames it passed through, and these variables back to it: break the cycle.
             del exc, traceback, interrupt
             self._errors = []
 
     def _join_all(self) -> BaseException | None:
-        """Wait until no child is left, also those that children start; return the Ctrl-C that came meanwhile."""
+        """Wait until no child is left, including those that children start; return a Ctrl-C that came meanwhile."""
         interrupt: BaseException | None = None
         while True:
             with self._mutex:
@@ -133,7 +138,7 @@ class TaskGroup:
             scope.__exit__(type(group), group, None)
             raise group
         if body_error is None and self._cancelled_children and scope._interrupted:
-            # The children gave up because of a scope further out; the block did not do its work either.
+            # The children have given up because an outer scope was cancelled, so the block's work is not done.
             body_error = scope._cancelled()
             if not scope.__exit__(Cancelled, body_error, None):
                 raise body_error

@@ -1,1 +1,1 @@
-"""How a plan runs. `local`: in this process, one thread per stage. `registry`: which engines there are."""
+"""Engines run a plan made by ``penstock.flow``. ``registry`` lists them; ``local`` runs one thread per stage."""

@@ -1,4 +1,4 @@
-"""A link for Arrow batches: a short queue, and a rendezvous after each that is wide."""
+"""The link that passes Arrow batches between two stages: a short queue, which wide batches empty."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ _JOINED_SHARE = 8
 
 @final
 class BatchLink:
-    """Hands Arrow batches from the source's thread to the encoder's.
+    """Passes Arrow batches from the source's thread to the encoder's.
 
-    While one batch is encoded and another is read, two wait, and no more exist. After a wide one nothing is read before the
-    encoder asks for more, which it does when it has done with it. The schema goes ahead of the batches, so that an empty
-    result still has a header.
+    While one batch is encoded and another one is read, at most two wait. After a wide batch nothing is read until the
+    encoder has finished with it and asks for more. The schema goes ahead of the batches, so that even an empty result
+    has a header.
 
     Handing over and encoding a batch takes some hundred microseconds, however few rows it has. So small ones that wait are
     joined, and taken as one. None is held back for that: an encoder that waits gets a batch at once.
 
     Args:
-        wide_bytes: a batch of more is a wide one. Sources cut batches smaller, so it is a single row, or nearly.
-        name: for messages.
+        wide_bytes: batches of more bytes are wide. Sources cut batches smaller, so these hold a single row, or nearly.
+        name: the link's name in messages.
     """
 
     def __init__(self, *, wide_bytes: int, name: str) -> None:
@@ -63,11 +63,11 @@ class BatchLink:
 
     @property
     def rows(self) -> int:
-        """Rows handed over so far."""
+        """How many rows have been passed so far."""
         return self._rows_out
 
     def feed(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
-        """Hand over the schema and every batch. Blocks while the encoder is busy."""
+        """Pass the schema and every batch. Blocks while the encoder is busy."""
         self._put(schema)
         for batch in batches:
             size = batch.nbytes
@@ -75,7 +75,7 @@ class BatchLink:
             if not self._join(batch, size):
                 self._last = _Waiting([batch], size)
                 self._put(self._last)
-            del batch  # or it would be here still while the next one is read
+            del batch  # or it would be kept alive while the next one is read
             if size > self._wide_bytes:
                 with self._write_blocked:
                     self._send_done.send(None)
@@ -102,13 +102,13 @@ class BatchLink:
         return _HandedOver(self)
 
     def take_schema(self) -> pa.Schema:
-        """Take the first thing handed over."""
+        """Take the schema, which is passed first. Blocks until it has come."""
         with self._read_blocked:
             schema: pa.Schema = self._receive.receive()  # type: ignore[assignment]  # feed() puts it first
         return schema
 
     def take_batches(self) -> Iterator[pa.RecordBatch]:
-        """Take everything after it, until the source has ended well; raise its error otherwise."""
+        """Yield the batches until the source has ended; raise its error if it has failed."""
         handed_over = iter(self._receive)
         while True:
             with self._read_blocked:
@@ -124,7 +124,7 @@ class BatchLink:
                 batch = batches.pop(0)
                 self._rows_out += batch.num_rows
                 yield batch
-                del batch  # or it would be here still while the next one is waited for
+                del batch  # or it would be kept alive while the next one is waited for
             if size > self._wide_bytes:
                 with self._read_blocked:
                     self._receive_done.receive()
@@ -143,13 +143,13 @@ class BatchLink:
         )
 
     def end_writing(self, error: BaseException | None) -> None:
-        """End the stream."""
+        """End the stream, with ``error`` if there is one."""
         self._write_closed = True
         for end in (self._send, self._send_done):
             _end(end, error)
 
     def end_reading(self, error: BaseException | None) -> None:
-        """Let go of the read end."""
+        """Close the read end."""
         self._read_closed = True
         for end in (self._receive, self._receive_done):
             _end(end, error)

@@ -1,4 +1,4 @@
-"""A link for bytes: a buffered pipe."""
+"""The link that passes bytes between two stages: a buffered pipe."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class ByteLink:
 
     @property
     def reader(self) -> ByteReader:
-        """What the stage after reads from."""
+        """The end that the following stage reads from."""
         return cast("ByteReader", self._reader)
 
     @property
     def writer(self) -> ByteWriter:
-        """What the stage before writes to."""
+        """The end that the preceding stage writes to."""
         return self._writer
 
     def put(self, data: bytes) -> None:
         """Write ``data``. Blocks until nearly all of it has been read.
 
-        A long one goes in pieces: a pipe lets a write return while its end still waits, and holds on to all of it.
+        Long data is written in pieces. Otherwise the pipe would hold all of it for as long as its end waits to be read.
         """
         if len(data) <= _PIECE_BYTES:
             self._writer.write(data)
@@ -56,14 +56,14 @@ class ByteLink:
         )
 
     def end_writing(self, error: BaseException | None) -> None:
-        """End the stream."""
+        """End the stream, with ``error`` if there is one."""
         if error is None:
             self._writer.close()
         else:
             self._writer.abort(error)
 
     def end_reading(self, error: BaseException | None) -> None:
-        """Let go of the read end."""
+        """Close the read end."""
         if error is None:
             self._reader.close()
         else:

@@ -1,4 +1,4 @@
-"""Build the stages and links of a plan. Starts nothing."""
+"""Build the stages of a plan and the links between them. Starts nothing; ``local`` runs them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ __all__ = ["Chain", "Compress"]
 
 
 class Compress(Protocol):
-    """The compressor lent to the engine: ``penstock.formats.compress``."""
+    """The compression function an engine is given: ``penstock.formats.compress``."""
 
     def __call__(self, stream: ByteReader, out: ByteWriter, name: str, /) -> int:
-        """Read ``stream`` to its end and write it to ``out`` compressed."""
+        """Read ``stream`` to its end and write it to ``out``, compressed; return the number of bytes read."""
         ...
 
 
@@ -36,16 +36,16 @@ class Chain:
     """The stages of one plan, source first, joined by their links.
 
     Args:
-        plan: what to do.
-        compress: does the compressor's work.
+        plan: the plan.
+        compress: the compression function.
         failures: told of every stage that fails.
-        limit: on the bytes that the sink takes; None without one.
-        which: added to the names of stages where there are others of the same names: ``" of partition 2"``.
+        limit: the limit on the bytes per second that the sink takes; None for no limit.
+        which: added to the names of stages if several chains run: ``" of partition 2"``.
 
     Attributes:
-        stages: in the order the data meets them.
-        links: between each stage and the next.
-        receipt: what the sink published; None until it has.
+        stages: the stages in the order of the data.
+        links: the links between each stage and the next.
+        receipt: what the sink has published; None until then.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Chain:
         elif isinstance(sink, PartsSink):
             self._add_parts(sink)
         else:
-            assert not isinstance(sink, PartitionsSink)  # there is a chain for each of its parts
+            assert not isinstance(sink, PartitionsSink)  # that is one of several chains, each with a sink for its part
             self._add_bytes(sink)
         for before, after in zip(self.stages, self.stages[1:], strict=False):
             before.next, after.previous = after.name, before.name
@@ -139,7 +139,7 @@ class Chain:
         with self._plan.source.open_bytes(self._plan.format_name) as chunks:
             for chunk in chunks:
                 out.put(chunk)
-                del chunk  # or it would be here still while the next one is read
+                del chunk  # or it would be kept alive while the next one is read
 
     def _read_batches(self, out: BatchLink) -> None:
         with self._plan.source.open_batches() as stream:
@@ -203,28 +203,28 @@ class Chain:
         return self._encoded.state().bytes_out
 
     def stored_bytes(self) -> int:
-        """Return the bytes that the sink has taken."""
+        """Return how many bytes the sink has taken."""
         return self._stored.state().bytes_out
 
     @property
     def is_held_back(self) -> bool:
-        """Whether the sink waits for nothing but the limit on its bandwidth."""
+        """Whether the sink waits only because of the bandwidth limit."""
         return self._limit is not None and self._limit.waiting.running
 
     def stacks(self) -> str:
-        """Return where each running stage is now, as tracebacks print it."""
+        """Return the stack of every running stage, formatted as in a traceback."""
         running = (stage for stage in self.stages if stage.running)
         return "\n".join(f"the {stage.name}{self._which} is at:\n{stage.stack()}" for stage in running)
 
     def leaks(self) -> tuple[str, ...]:
-        """Return what is left behind once every stage has ended: nothing, or there is a bug."""
+        """Return what is left behind once every stage has ended. Anything is a bug."""
         which, states = self._which, zip(self.stages, self.links, strict=False)
         threads = [f"the thread of the {stage.name}{which} has not ended" for stage in self.stages if _alive(stage)]
         links = [f"the link after the {stage.name}{which} is not closed" for stage, link in states if not _closed(link)]
         return tuple(threads + links)
 
     def undo(self) -> list[str]:
-        """Do nothing: the sink has undone itself what it did."""
+        """Do nothing: the sink has cleaned up after itself."""
         return []
 
 

@@ -1,4 +1,4 @@
-"""Which of several errors is the one to report."""
+"""Choose which of several errors of a failed copy to report: the cause, with the others as notes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Failure:
 
     @property
     def is_echo(self) -> bool:
-        """Whether it only says that somebody else has gone."""
+        """Whether the error is only a consequence of another stage's end."""
         return isinstance(self.error, BrokenError)
 
     def __str__(self) -> str:
@@ -27,11 +27,11 @@ class _Failure:
 
 
 class Failures:
-    """Collects the errors of the stages and tells the root cause from its echoes.
+    """Collects the errors of the stages, and tells the root cause from its echoes.
 
-    A failing stage is heard by its neighbours: they raise the same object, or ``BrokenError``, or are cancelled.
-    Those are echoes. Anything else that fails after the first error, or after being told to stop, is a failure of
-    its own (a temporary file that could not be removed) and becomes a note on what is reported.
+    When a stage fails, its neighbours raise the same object or ``BrokenError``, or are cancelled. Those errors are
+    echoes. Anything else that fails after the first error, or after a request to stop, is a failure of its own (a
+    temporary file that could not be removed, say), and becomes a note on the error that is reported.
     """
 
     def __init__(self) -> None:
@@ -40,9 +40,9 @@ class Failures:
         self._while_stopping: list[str] = []
 
     def record(self, where: str, error: BaseException) -> None:
-        """Note that the stage ``where`` failed; called in its thread, before its neighbours can know.
+        """Record that the stage ``where`` failed; called in its thread, before its neighbours can notice.
 
-        A cancel is no failure, but its notes say what could not be cleaned up.
+        A cancel is no failure, but its notes may say what could not be cleaned up.
         """
         with self._lock:
             if isinstance(error, Cancelled):
@@ -51,7 +51,7 @@ class Failures:
                 self._all.append(_Failure(where, error, _told_to_stop()))
 
     def note(self, where: str, problem: str) -> None:
-        """Note what could not be cleaned up in ``where`` after everything else had ended."""
+        """Record what could not be cleaned up in ``where`` after everything else had ended."""
         with self._lock:
             self._while_stopping.append(f"{where}: {problem}")
 
@@ -69,12 +69,12 @@ class Failures:
         return causes[0].error if causes else None
 
     def besides(self, error: BaseException | None) -> list[str]:
-        """Return what failed that ``error`` does not tell of, one line each."""
+        """Return the failures that ``error`` does not mention, one line each."""
         failed = [str(each) for each in self._all if not each.is_echo and not _tells_of(each.error, error)]
         return failed + self._while_stopping
 
     def annotate(self, error: BaseException) -> None:
-        """Add what failed besides ``error`` to it, as notes of one line each."""
+        """Add the other failures to ``error``, as notes of one line each."""
         for other in self.besides(error):
             error.add_note(f"also, in the {other}")
 

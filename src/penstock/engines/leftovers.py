@@ -1,8 +1,8 @@
-"""What a run has started and left behind, by `penstock.leaks`: looked for after every run.
+"""Check after every run, with `penstock.leaks`, that it has left nothing behind.
 
-Only what was started under the run counts: by its stages, or by threads and tasks that these have started. Whatever
-the rest of the program starts meanwhile, other runs included, is none of its business. A run that leaves nothing
-costs a fraction of a millisecond for this, and no waiting.
+Only things started under the run count: by its stages, or by threads and tasks that these have started. What the rest of
+the program starts meanwhile, other runs included, is ignored. If nothing is left, the check takes a fraction of a
+millisecond and does not wait.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _numbers = itertools.count(1)
 
 @final
 class Leftovers:
-    """Remembers what is there when its block is entered, and which run the block is."""
+    """Remembers what existed when its block was entered, and marks what is started in it."""
 
     def __init__(self) -> None:
         self._scope = f"penstock run {next(_numbers)}"
@@ -45,7 +45,7 @@ class Leftovers:
             current_scope.reset(token)
 
     def find(self) -> tuple[str, ...]:
-        """Return what is left, a line each. Blocks for a moment if there is something, so that it may go away."""
+        """Return what is left, one line each. If there is something, first blocks a moment to let it go away."""
         ends = monotonic() + _GRACE_SECONDS
         pause = _FIRST_PAUSE_SECONDS
         while any(True for _ in self._suspects()):
@@ -66,7 +66,7 @@ class Leftovers:
 
 
 def _is_there(thing: Any) -> bool:
-    """Whether it still is what somebody should have ended: cheaply, and rather too often than too rarely."""
+    """Whether ``thing`` may still need closing: a cheap test, which rather says yes too often."""
     if isinstance(thing, Thread):
         return thing.is_alive()
     if isinstance(thing, subprocess.Popen):

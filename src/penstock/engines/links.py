@@ -1,4 +1,4 @@
-"""What joins two stages, as the engine sees it: it counts what moved and who waited, and ends with or without error."""
+"""The protocol of a link between two stages, as the engine sees it: counters, and ending with or without an error."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ __all__ = ["Link", "LinkState"]
 
 @dataclass(frozen=True)
 class LinkState:
-    """A link at one moment.
+    """The counters of a link at one moment.
 
     Attributes:
         bytes_in: bytes put in so far.
         bytes_out: bytes taken out so far.
-        writer_waiting: whether the stage before is blocked now, because the stage after does not take more.
-        reader_waiting: whether the stage after is blocked now, because the stage before does not give more.
-        write_blocked_seconds: how long the stage before has been blocked so far.
-        read_blocked_seconds: how long the stage after has been blocked so far.
-        write_closed: whether the stage before has ended the stream, well or with an error.
-        read_closed: whether the stage after has let go of its end.
+        writer_waiting: whether the writing stage is blocked now, because the reading stage takes no more.
+        reader_waiting: whether the reading stage is blocked now, because the writing stage gives no more.
+        write_blocked_seconds: how long the writing stage has been blocked so far.
+        read_blocked_seconds: how long the reading stage has been blocked so far.
+        write_closed: whether the writing stage has ended the stream, normally or with an error.
+        read_closed: whether the reading stage has closed its end.
     """
 
     bytes_in: int
@@ -34,21 +34,21 @@ class LinkState:
 
     @property
     def delivered(self) -> bool:
-        """Whether the stream has ended and the stage after has taken all of it."""
+        """Whether the stream has ended and all of it has been read."""
         return self.write_closed and self.bytes_in == self.bytes_out
 
 
 class Link(Protocol):
-    """The engine's side of a link; what a stage does with its end is the stage's business."""
+    """The engine's view of a link. How a stage uses its end is up to the stage."""
 
     def state(self) -> LinkState:
         """Describe the link as it is now; never blocks."""
         ...
 
     def end_writing(self, error: BaseException | None) -> None:
-        """End the stream: well when ``error`` is None, else so that the stage after raises ``error``."""
+        """End the stream: normally if ``error`` is None, else so that the reading stage raises ``error``."""
         ...
 
     def end_reading(self, error: BaseException | None) -> None:
-        """Let go of the read end: the stage before raises ``error`` on its next write, or ``BrokenError``."""
+        """Close the read end: the next write of the writing stage raises ``error``, or ``BrokenError``."""
         ...

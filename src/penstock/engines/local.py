@@ -1,10 +1,11 @@
-"""Run a plan in this process: one thread per stage, joined by bounded links, owned by one TaskGroup.
+"""The local engine: run a plan in this process, one thread per stage, joined by bounded links.
 
-Where the source is read in partitions, each has stages of its own, all owned by that one group.
+All threads are owned by one ``TaskGroup``. If the source is read in partitions, each has stages of its own, in that same
+group.
 
-The calling thread watches: it shows snapshots to an observer, notices stalls, and leaves when the last stage has
-ended. Whatever ends the run early (an error in any stage, a deadline, a stall, a cancel from outside, Ctrl-C) ends
-it for every stage, and `run` returns only when all their threads have.
+The calling thread watches: it shows snapshots to an observer, notices stalls, and returns when the last stage has ended.
+Whatever ends the run early (an error in any stage, a deadline, a stall, an outer cancel, Ctrl-C) ends it for every
+stage, and `run` returns only when all their threads have ended.
 """
 
 from __future__ import annotations
@@ -43,18 +44,19 @@ _TICKS_PER_STALL = 4
 
 
 def run(plan: Plan, *, compress: Compress, observe: Observer | None = None) -> Outcome:
-    """Run ``plan`` and return when the destination is published, complete, and every thread has ended.
+    """Run ``plan``. Blocks until the destination is published, complete, and every thread has ended.
 
-    Blocks. A cancel of the surrounding scope stops every stage; a destination published by then stays, and counts.
+    A cancel of the surrounding scope stops every stage. If the destination is published by then, it stays, and the run
+    counts as successful.
 
     Args:
-        plan: what to do; its source and sink are used up.
-        compress: does the compressor's work: ``penstock.formats.compress``.
-        observe: shown a snapshot every 0.2 s in the calling thread; one that raises is not asked again.
+        plan: the plan; its source and sink are used up.
+        compress: the compression function, ``penstock.formats.compress``.
+        observe: called with a snapshot every 0.2 s, in the calling thread; if it raises, it is not called again.
 
     Raises:
-        SourceError, SinkError, ...: the error of the stage that failed first, as it is. What failed besides (such as
-            cleaning up) is in its notes.
+        SourceError, SinkError, ...: the error of the stage that failed first, unchanged. Its notes say what else failed,
+            such as a clean-up.
         DeadlineExceeded: ``plan.timeout`` ran out.
         StallError: no byte moved for ``plan.stall_timeout``.
     """
@@ -96,7 +98,7 @@ def _work_of(plan: Plan, compress: Compress, failures: Failures) -> AbstractCont
 
 @contextmanager
 def _closing_both_ends(plan: Plan) -> Iterator[None]:
-    """Whatever source and sink hold when nobody opens them, or stores, is let go of."""
+    """Close source and sink when the block is left, even if they were never opened."""
     with ExitStack() as ends:
         for end in (plan.source, plan.sink):
             if isinstance(end, Closable):
@@ -106,7 +108,7 @@ def _closing_both_ends(plan: Plan) -> Iterator[None]:
 
 @contextmanager
 def _log_besides_a_cancel(failures: Failures) -> Iterator[None]:
-    """Say in the log what failed while stopping, when it is a cancel that ends the copy: it is shown to nobody."""
+    """If a cancel ends the copy, log what failed while stopping, because no error will be raised that could say so."""
     try:
         yield
     except Cancelled:
@@ -137,14 +139,14 @@ class _Run:
         self._started = started
 
     def run_stages(self) -> None:
-        """Run them all; raise what went wrong first rather than the group of all that went wrong."""
+        """Run all stages. If any fail, raise the error that came first, and not the group of all errors."""
         try:
             self._watch_stages()
         except (Exception, Cancelled, BaseExceptionGroup) as unwinding:  # noqa: BLE001 - every one is raised again
             cancelled = _cancelled()
             error = self.failures.root(stopped=cancelled is not None)
             if error is None and self._work.receipt is not None and isinstance(unwinding, Cancelled):
-                return  # published: what comes too late undoes nothing
+                return  # published already: a cancel that comes too late undoes nothing
             if error is not None:
                 self.failures.annotate(error)
             _raise_as_it_is(error or cancelled or unwinding)
@@ -196,7 +198,7 @@ class _Run:
         )
 
     def outcome(self) -> Outcome:
-        """Describe the run that has ended well."""
+        """Describe the run, which has succeeded."""
         return Outcome(
             receipt=self._work.receipt,
             rows=self._work.rows(),
@@ -210,14 +212,14 @@ class _Run:
 
 
 def _connections_opened(plan: Plan) -> int | None:
-    """Add up what source and sink tell; None when neither does."""
+    """Return the connections of source and sink together; None if neither counts them."""
     told = [getattr(end, "connections_opened", None) for end in (plan.source, plan.sink)]
     counts = [count for count in told if count is not None]
     return sum(counts) if counts else None
 
 
 def _ended_within(seconds: float, future: Future[None]) -> bool:
-    """Wait for ``future`` to end, well or not; False after ``seconds``."""
+    """Wait for ``future`` to end, in whatever way; return False after ``seconds``."""
     try:
         future.exception(timeout=seconds)
     except DeadlineExceeded:
@@ -228,7 +230,7 @@ def _ended_within(seconds: float, future: Future[None]) -> bool:
 
 
 def _cancelled() -> Cancelled | None:
-    """Return the cancel that the surrounding scope has for us, if any."""
+    """Return the ``Cancelled`` that the surrounding scope would raise now; None if it is not cancelled."""
     try:
         check_cancelled()
     except Cancelled as cancelled:
@@ -237,7 +239,7 @@ def _cancelled() -> Cancelled | None:
 
 
 def _raise_as_it_is(error: BaseException) -> NoReturn:
-    """Raise ``error`` without chaining it to what is being handled, which is the group it was found in."""
+    """Raise ``error`` without chaining it to the exception being handled, which is the group it was found in."""
     context = error.__context__
     try:
         raise error

@@ -1,4 +1,4 @@
-"""What a run tells: while it runs (`Snapshot`) and when it has ended (`Outcome`)."""
+"""What a run reports: a `Snapshot` while it runs, and an `Outcome` when it has succeeded."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["Observer", "Outcome", "Snapshot"]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A copy at one moment.
+    """A running copy at one moment. Functions given as ``progress=`` are called with these.
 
     Attributes:
-        elapsed_seconds: since the copy began.
-        rows: rows that have passed; None when they are not counted.
-        bytes: bytes the sink has taken, after compression.
+        elapsed_seconds: seconds since the copy began.
+        rows: rows that have passed so far; None if they are not counted.
+        bytes: bytes that the sink has taken so far, after compression.
         resident_bytes: memory of this process now; None where the system does not tell.
-        stages: every stage, source first.
+        stages: the state of every stage, source first.
     """
 
     elapsed_seconds: float
@@ -32,28 +32,28 @@ class Snapshot:
 
     @property
     def verdict(self) -> str:
-        """Who has waited on whom so far."""
+        """Who has waited on whom so far, in one sentence."""
         return verdict(self.stages)
 
 
 Observer = Callable[[Snapshot], None]
-"""Shown a snapshot every now and then, in the thread that runs the copy; must not block for long."""
+"""A function called with snapshots, in the thread that called ``copy``; it must not block for long."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A copy that has ended well.
+    """A copy that has succeeded. :class:`penstock.Report` is made from it.
 
     Attributes:
-        receipt: what the sink published; None when the destination was there and was to be skipped.
-        rows: rows copied; None when bytes passed through uncounted.
-        bytes_before_compression: size of the encoded data.
-        seconds: how long it took, opening and publishing included.
-        peak_resident_bytes: most memory this process ever had; None where the system does not tell.
-        stages: how each stage spent its time.
-        connections_opened: connections made to systems outside; None when source and sink do not tell.
-        leaks: what the copy left behind: threads that have not ended, pipes not closed. Always empty, or there is
-            a bug worth reporting.
+        receipt: what the sink published; None if the destination existed and the copy was skipped.
+        rows: rows copied; None if bytes passed through uncounted.
+        bytes_before_compression: size of the encoded data in bytes.
+        seconds: duration, opening and publishing included.
+        peak_resident_bytes: peak memory of this process since it started; None where the system does not tell.
+        stages: how each stage spent its time, source first.
+        connections_opened: connections made to other systems; None if neither source nor sink counts them.
+        leaks: what the copy left behind, such as threads that have not ended or pipes not closed. Always empty;
+            anything else is a bug worth reporting.
     """
 
     receipt: Receipt | None
@@ -67,5 +67,5 @@ class Outcome:
 
     @property
     def verdict(self) -> str:
-        """Who waited on whom."""
+        """Who waited on whom, in one sentence."""
         return verdict(self.stages)

@@ -1,4 +1,4 @@
-"""Hold a sink to so many bytes per second."""
+"""The bandwidth limit (``bwlimit``): hold a sink to a number of bytes per second."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 __all__ = ["LimitedBatches", "LimitedReader", "RateLimit"]
 
-_BURST_SECONDS = 0.1  # what was not used for longer than this is lost, or a stall would be made up for in a rush
+_BURST_SECONDS = 0.1  # bandwidth unused for longer than this is lost, or a stall would be followed by a rush
 _SLICES_PER_SECOND = 20
 
 
 @final
 class RateLimit:
-    """Lets so many bytes pass per second, on average. What has passed is paid for before the next may.
+    """Lets a number of bytes pass per second, on average: before more may pass, those that have passed are waited for.
 
-    Paying before and not after means that a wait which a cancel ends has taken nothing. For one thread; others that are to
-    keep within the same number of bytes have one each, by :meth:`shared`.
+    So a wait that is cancelled has taken nothing. One object is for one thread; threads that share the same limit have
+    one each, made by :meth:`shared`.
 
     Args:
-        bytes_per_second: how many.
+        bytes_per_second: the limit.
     """
 
     def __init__(self, bytes_per_second: float) -> None:
@@ -38,26 +38,26 @@ class RateLimit:
         self._account = _Account(1 / bytes_per_second)
 
     def shared(self) -> RateLimit:
-        """Return the same limit for another thread: what one spends, the other pays for, too."""
+        """Return an object for another thread that shares this limit: each also waits for what the other has spent."""
         other = copy(self)
         other.waiting = Stopwatch()
         return other
 
     def wait(self) -> None:
-        """Return when the next bytes may pass. Blocks; a cancel interrupts it."""
+        """Block until the next bytes may pass; a cancel interrupts it."""
         missing = self._account.due - monotonic()
         if missing > 0:
             with self.waiting:
                 sleep(missing)
 
     def spend(self, passed_bytes: int) -> None:
-        """Count bytes that have passed; never blocks."""
+        """Count bytes as passed. Never blocks."""
         self._account.spend(passed_bytes)
 
 
 @final
 class _Account:
-    """When what has passed so far will have been paid for."""
+    """The moment at which everything that has passed so far will be within the limit; shared by all threads."""
 
     def __init__(self, seconds_per_byte: float) -> None:
         self.due = 0.0
@@ -71,7 +71,7 @@ class _Account:
 
 @final
 class LimitedReader:
-    """A stream that gives its bytes no faster than a limit allows, in slices of a twentieth of a second."""
+    """A stream that returns its bytes no faster than a limit allows, in slices of a twentieth of a second."""
 
     def __init__(self, stream: ByteReader, limit: RateLimit) -> None:
         self._stream = stream
@@ -107,7 +107,7 @@ class LimitedReader:
 
 @final
 class LimitedBatches:
-    """Batches that come no faster than a limit allows; their size is that of their Arrow data."""
+    """Batches that come no faster than a limit allows; what counts is the size of their Arrow data."""
 
     def __init__(self, batches: BatchStream, limit: RateLimit) -> None:
         self.schema = batches.schema
@@ -119,4 +119,4 @@ class LimitedBatches:
             self._limit.wait()
             self._limit.spend(batch.nbytes)
             yield batch
-            del batch  # or it would be here still while the next one is waited for
+            del batch  # or it would be kept alive while the next one is waited for

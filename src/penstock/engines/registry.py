@@ -1,4 +1,4 @@
-"""Which engines there are, by name. Each is imported on first use, so one may need an extra."""
+"""The engines by name. Each is imported on first use, so one may need an extra."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MODULES = {"local": "penstock.engines.local"}
 
 
 class Engine(Protocol):
-    """What the module of an engine looks like."""
+    """The functions that the module of an engine has."""
 
     def run(self, plan: Plan, *, compress: Compress, observe: Observer | None = None) -> Outcome:
         """Run ``plan`` to its end; blocks. As :func:`penstock.engines.local.run`."""
@@ -28,17 +28,17 @@ def engine_named(name: str) -> Engine:
     """Return the engine called ``name``.
 
     Raises:
-        ConfigurationError: there is none.
+        ConfigurationError: there is no such engine.
     """
     check_engine(name)
     return cast(Engine, importlib.import_module(_MODULES[name]))
 
 
 def check_engine(name: str) -> None:
-    """Refuse an engine that does not exist; imports none.
+    """Refuse a name that no engine has. Imports no engine.
 
     Raises:
-        ConfigurationError: it does not.
+        ConfigurationError: there is no such engine.
     """
     if name not in _MODULES:
         there_are = f"there is {', '.join(map(repr, _MODULES))}, whose partitions are threads of this process"

@@ -1,4 +1,4 @@
-"""The stages of one copy: what each does, in its own thread, between its input and its output."""
+"""A stage of a copy: runs its work in its own thread, between an input and an output link, and measures its waiting."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ HELD_BACK = "bandwidth limit"
 
 @dataclass(frozen=True)
 class StageStatus:
-    """A stage at one moment.
+    """The state of a stage at one moment.
 
     Attributes:
         name: ``"source"``, ``"encoder"``, ``"compressor"`` or ``"sink"``.
-        seconds: how long it has run so far, or ran.
-        waited_for_input_seconds: how long of that it waited for the stage before to give more.
-        waited_for_output_seconds: how long of that it waited for the stage after to take more.
+        seconds: how long it has run so far, or in all.
+        waited_for_input_seconds: how much of that it waited for the preceding stage to give more.
+        waited_for_output_seconds: how much of that it waited for the following stage to take more.
         running: whether its thread has started and not ended.
-        waits_for: name of the stage it waits for now; ``"bandwidth limit"`` while it is held to that; None when it is
+        waits_for: name of the stage it waits for now; ``"bandwidth limit"`` while that holds it back; None if it is
             busy itself, or not running.
         held_back_seconds: how long it waited because of the bandwidth limit.
     """
@@ -44,7 +44,7 @@ class StageStatus:
 
     @property
     def busy_seconds(self) -> float:
-        """How long it did its own work, or waited for the system outside that it talks to."""
+        """How long it worked itself, or waited for the system outside that it talks to."""
         waited = self.waited_for_input_seconds + self.waited_for_output_seconds + self.held_back_seconds
         return max(0.0, self.seconds - waited)
 
@@ -53,16 +53,16 @@ class StageStatus:
 class Stage:
     """One step of a copy.
 
-    ``run`` is what its thread does: the work, then the end of its output. However the work ends, both its links
-    have been ended when ``run`` returns: with the error if there was one, so that no neighbour takes it for an end.
+    ``run`` is what its thread runs: the work, then ending the output. However the work ends, both links have been ended
+    when ``run`` returns: with the error if there was one, so that no neighbour mistakes it for the end of the data.
 
     Args:
-        name: what messages call it.
-        work: what it does; returns when the input is used up and all output is written.
-        input: link it reads from; None for the source.
-        output: link it writes to; None for the sink.
-        on_error: told about a failure before any neighbour can notice it, so that the first one told is the cause.
-        held_back: runs while a limit holds the stage back; None without one.
+        name: its name in messages.
+        work: the work; returns when the input is used up and all output is written.
+        input: the link it reads from; None for the source.
+        output: the link it writes to; None for the sink.
+        on_error: called with a failure before any neighbour can notice it, so that the first one reported is the cause.
+        held_back: a stopwatch that runs while a limit holds the stage back; None without a limit.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Stage:
         self._ended: float | None = None
 
     def run(self) -> None:
-        """Do the work, pass on how it ended."""
+        """Do the work, and pass on to the neighbours how it ended."""
         self.thread = threading.current_thread()
         self._started = monotonic()
         try:
@@ -140,7 +140,7 @@ class Stage:
         return (monotonic() if self._ended is None else self._ended) - self._started
 
     def stack(self) -> str:
-        """Return where its thread is now, as a traceback prints it; empty when it does not run."""
+        """Return the stack of its thread, formatted as in a traceback; empty if it is not running."""
         ident = None if self.thread is None else self.thread.ident
         frame = None if ident is None or not self.running else sys._current_frames().get(ident)
         return "" if frame is None else "".join(traceback.format_stack(frame))

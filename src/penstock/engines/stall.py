@@ -1,4 +1,4 @@
-"""Notice that nothing moves any more."""
+"""Detect a stalled copy (``stall_timeout``): no byte has moved between any two stages for some time."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["StallWatch"]
 
 @final
 class StallWatch:
-    """Raises when no byte has moved between any two stages for ``timeout`` seconds.
+    """Raises if no byte has moved between any two stages for ``timeout`` seconds.
 
-    The time runs from the start: a query that takes longer than ``timeout`` to give its first row is a stall too,
-    and so is a part that takes longer to upload than ``timeout``. Being held to a bandwidth limit is none.
+    The time counts from the start: a query that takes longer than ``timeout`` to give its first row is a stall too, and
+    so is a part that takes longer to upload. Waiting because of the bandwidth limit is not.
 
     Args:
         work: the stages to watch.
-        timeout: seconds; None never raises.
+        timeout: seconds without movement that count as a stall; None never raises.
     """
 
     def __init__(self, work: Work, timeout: float | None) -> None:
@@ -32,7 +32,7 @@ class StallWatch:
         self._since = monotonic()
 
     def check(self) -> None:
-        """Look once; never blocks.
+        """Check once; never blocks.
 
         Raises:
             StallError: nothing has moved for ``timeout`` seconds. The message says who waits on whom; a note has the

@@ -1,4 +1,4 @@
-"""Add up how long something takes that is done again and again."""
+"""``Stopwatch``: add up the time spent in a block that is run again and again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
-        """What the blocks took so far, the running one included."""
+        """The seconds that all blocks took so far, including the running one."""
         since = self._since
         return self._total if since is None else self._total + monotonic() - since
 

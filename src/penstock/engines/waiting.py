@@ -1,4 +1,4 @@
-"""Who waits on whom: from the times of the stages to a sentence. Pure."""
+"""Turn the waiting times of the stages into a sentence that says who waits on whom. Pure."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _NOTICEABLE = 0.05
 
 
 def verdict(stages: Sequence[StageStatus]) -> str:
-    """Say which stage held up the others: ``"the source waited on the sink 72 % of the time"``.
+    """Return which stage held up the others: ``"the source waited on the sink 72 % of the time"``.
 
-    The stage with the most work of its own is the one that the others wait on, also through stages in between: a
-    source blocked by a compressor that is blocked by the sink waits on the sink. A bandwidth limit counts as such a
-    stage.
+    The stage that was busiest itself is the one the others waited on, possibly through stages in between: if the
+    compressor blocks the source because the sink blocks the compressor, the source waits on the sink. A bandwidth limit
+    counts as a stage here.
     """
     if len(stages) < 2:
         return ""
@@ -42,7 +42,7 @@ def _share(seconds: float, stage: StageStatus) -> float:
 
 
 def describe_now(stages: Sequence[StageStatus]) -> str:
-    """Say who waits on whom at this moment: ``"the sink waits for the source, the source is busy itself"``."""
+    """Return who waits on whom at this moment: ``"the sink waits for the source, the source is busy itself"``."""
     said = [f"the {stage.name} {_activity(stage)}" for stage in reversed(stages) if stage.running]
     return ", ".join(said)
 

@@ -1,4 +1,4 @@
-"""Refuse a value that is larger than all the memory there is, and say which it is."""
+"""Refuse rows that are larger than ``max_memory``, naming the row and the column."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["narrow_enough"]
 
 
 def narrow_enough(stream: BatchStream, most_bytes: int, *, where: str) -> Iterator[pa.RecordBatch]:
-    """Yield the batches of ``stream``, none of which has a row beyond ``most_bytes``.
+    """Yield the batches of ``stream``, and refuse one with a row of more than ``most_bytes``.
 
-    Sources cut batches to a small part of that, so a batch is only this large when it holds such a row. Some sources
-    notice earlier, while the row still arrives.
+    Sources cut batches to a small part of that, so a batch is only this large if it holds such a row. Some sources
+    notice earlier, while the row is still arriving.
 
     Raises:
-        SourceError: there is one; names row and column.
+        SourceError: a row is too large; the message names the row and the column.
     """
     rows_before = 0
     for batch in stream:
@@ -30,7 +30,7 @@ def narrow_enough(stream: BatchStream, most_bytes: int, *, where: str) -> Iterat
             _refuse_wide_rows(batch, most_bytes, rows_before, where)
         rows_before += batch.num_rows
         yield batch
-        del batch  # or it would be here still while the next one is read
+        del batch  # or it would be kept alive while the next one is read
 
 
 def _refuse_wide_rows(batch: pa.RecordBatch, most_bytes: int, rows_before: int, where: str) -> None:

@@ -1,4 +1,4 @@
-"""What a run consists of, as whoever runs and watches it sees it: one chain of stages, or several side by side."""
+"""The protocol of what an engine runs and watches: one chain of stages, or several side by side."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ __all__ = ["Work"]
 
 
 class Work(Protocol):
-    """Stages that are ready to be run, each in a thread of its own."""
+    """A set of stages that are ready to be run, each in a thread of its own."""
 
     @property
     def stages(self) -> Sequence[Stage]:
-        """All of them."""
+        """All stages."""
         ...
 
     @property
     def receipt(self) -> Receipt | None:
-        """What was published; None until it has been."""
+        """What has been published; None until then."""
         ...
 
     def statuses(self) -> tuple[StageStatus, ...]:
@@ -46,17 +46,17 @@ class Work(Protocol):
 
     @property
     def is_held_back(self) -> bool:
-        """Whether a sink waits for nothing but the limit on its bandwidth."""
+        """Whether a sink waits only because of the bandwidth limit."""
         ...
 
     def stacks(self) -> str:
-        """Return where each running stage is now, as tracebacks print it."""
+        """Return the stack of every running stage, formatted as in a traceback."""
         ...
 
     def leaks(self) -> tuple[str, ...]:
-        """Return what is left behind once every stage has ended: nothing, or there is a bug."""
+        """Return what is left behind once every stage has ended. Anything is a bug."""
         ...
 
     def undo(self) -> list[str]:
-        """Undo what the stages did, after all have ended and one has failed; return what could not be, a line each."""
+        """Undo what the stages did, once all have ended and one has failed; return what could not be undone, by line."""
         ...

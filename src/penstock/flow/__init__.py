@@ -1,1 +1,4 @@
-"""What to run: the contracts between sources, formats and sinks, and the immutable plan."""
+"""What to run: the protocols of sources, formats and sinks, and the immutable plan of a copy. Does nothing itself.
+
+Connectors, formats and engines stand on this package and do not know each other.
+"""

@@ -1,24 +1,25 @@
-"""What a source, a sink and a format promise each other. Protocols only; nothing here does anything.
+"""The protocols of sources, sinks and formats: implement one to copy from or to a system of your own.
 
-A copy is a chain of stages joined by bounded pipes, each stage in a thread of its own:
+Nothing here does anything; every layer above knows the parts of a copy by these protocols only. A copy is a chain of
+stages joined by bounded pipes, each stage in a thread of its own:
 
     Source --bytes or batches--> [Format.encode] --> [compress] --> Sink.store
 
-Bytes pass untouched where the source can hand out what the sink wants (``Source.byte_formats``); otherwise the
-source gives Arrow batches and a format encodes them. The pipes carry errors, so a stage that fails makes every
-stage after it raise the same exception where it would have read on: *an error is never an end of data*.
+Bytes pass untouched if the source can hand them out in the format wanted (``Source.byte_formats``). Otherwise the
+source gives Arrow batches, and a format encodes them. The pipes carry errors: if a stage fails, the next read of every
+stage after it raises the same exception. *An error is never an end of data.*
 
-The caller (``penstock.api``) introduces the two sides to each other; neither imports the other::
+The two sides do not import each other; ``penstock.api`` connects them, through these functions::
 
-    formats.infer("x.csv.gz")              -> ("csv", "gzip");  (None, None) where the name tells nothing
+    formats.infer("x.csv.gz")              -> ("csv", "gzip");  (None, None) if the name tells nothing
     formats.format_by_name("csv", {"delimiter": ";"}) -> Format   ConfigurationError with a did-you-mean
     formats.compress(stream, out, "zstd:9") -> int              bytes read; a stage between encode and store
     connectors.open_source(SourceRequest(uri, formats=penstock.formats, query=..., ...)) -> Source
     connectors.open_sink(SinkRequest(uri, format_name="csv", ...)) -> Sink, or TableSink if takes_tables(uri)
     connectors.redact(uri)                 -> str               for messages
 
-``formats=`` is the module itself: a source of stored bytes (file, HTTP, S3, stdin) decodes itself with it. Making a
-Source or a Sink touches nothing; ``check``, ``open_*`` and ``store`` do.
+``formats=`` is the module itself, with which a source of stored bytes (file, HTTP, S3, stdin) decodes them. Making a
+Source or a Sink connects to nothing; ``check``, ``open_*``, ``store`` and ``load`` do.
 """
 
 from __future__ import annotations
@@ -56,11 +57,11 @@ __all__ = [
 ]
 
 ByteReader = BinaryIO
-"""A readable whose ``read(n)`` fills, whose ``b""`` is the end and nothing else, and which raises on failure."""
+"""A readable whose ``read(n)`` is short only at the end, whose ``b""`` is the end alone, and which raises on failure."""
 
 
 class ByteWriter(Protocol):
-    """What a format writes encoded bytes into: a pipe's write end."""
+    """The destination of encoded bytes: the write end of a pipe."""
 
     def write(self, data: bytes, /) -> int:
         """Take all of ``data``; block while there is no room."""
@@ -69,7 +70,7 @@ class ByteWriter(Protocol):
 
 @runtime_checkable
 class BatchStream(Protocol):
-    """Arrow record batches of one schema, each of a bounded number of bytes. Iterating raises on failure."""
+    """Arrow record batches of one schema, each of a bounded size. Iterating blocks, and raises if the source fails."""
 
     @property
     def schema(self) -> pa.Schema:
@@ -77,42 +78,44 @@ class BatchStream(Protocol):
         ...
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        """Yield the batches, once."""
+        """Yield the batches. Can be done once."""
         ...
 
 
 @runtime_checkable
 class Source(Protocol):
-    """Where data comes from. One object reads once.
+    """Where data comes from. One object is read once.
 
     ``open_*`` connects, reads the first answer, and releases everything (connection, cursor, body, file) when the
-    ``with`` block is left, on every way out. Failures are :class:`penstock.SourceError` saying where and what to do.
-    Iterating blocks; a cancel of the surrounding scope interrupts it within 50 ms (``penstock.on_cancel``).
+    ``with`` block is left, however it is left. Failures are :class:`penstock.SourceError`, which say where and what to
+    do. Iterating blocks; a cancel of the surrounding scope must interrupt it within 50 ms (``penstock.on_cancel``).
 
-    A source, as a sink, may have an attribute ``connections_opened``: how many connections it has made so far.
+    Sources and sinks may have an attribute ``connections_opened``: how many connections they have made so far.
+
+    ``penstock.testing.check_source`` checks that a source keeps all this.
     """
 
     @property
     def display_name(self) -> str:
-        """The source as messages show it: address and table, never a secret."""
+        """The name of the source for messages: its address and table, without secrets."""
         ...
 
     @property
     def byte_formats(self) -> frozenset[str]:
-        """Dialects (``Format.dialect``) this source can hand out as bytes without parsing them: ``{"csv"}``."""
+        """The dialects (``Format.dialect``) that this source can hand out as bytes, such as ``{"csv"}``."""
         ...
 
     @property
     def rows_read(self) -> int | None:
-        """Rows handed out; None where they were not counted (bytes of a file passed through). Final after the block."""
+        """How many rows were handed out; None if uncounted, as in a file passed on as bytes. Final after the block."""
         ...
 
     def open_bytes(self, format_name: str) -> AbstractContextManager[Iterator[bytes]]:
-        """Open as bytes in one of ``byte_formats``, uncompressed, in chunks of any size above zero."""
+        """Open the source as uncompressed bytes in one of ``byte_formats``: an iterator of chunks, none of them empty."""
         ...
 
     def open_batches(self) -> AbstractContextManager[BatchStream]:
-        """Open as Arrow batches of about ``batch_bytes`` bytes each."""
+        """Open the source as Arrow batches of about ``batch_bytes`` bytes each."""
         ...
 
 
@@ -121,10 +124,10 @@ class Describable(Protocol):
     """A source that can say what it would do, for ``penstock plan``."""
 
     def describe(self, format_name: str | None) -> Description:
-        """Connect, look, and disconnect; write nothing and run nothing but what tells the columns.
+        """Connect, look, and disconnect. Write nothing, and run nothing but what is needed to learn the columns.
 
         Args:
-            format_name: the format its bytes are to be handed out in; None when it is to give batches.
+            format_name: the format in which its bytes would be handed out; None if it would give batches.
 
         Raises:
             SourceError: as ``open_*`` would.
@@ -134,13 +137,13 @@ class Describable(Protocol):
 
 @runtime_checkable
 class Closable(Protocol):
-    """A source or sink that may hold something before it is opened, or between ``check`` and ``store``.
+    """A source or sink that may hold something open before ``open_*``, or between ``check`` and ``store``.
 
-    Whoever runs a copy closes both ends of it on every way out, also where they were never opened.
+    The engine that runs a copy closes both, however the copy ends, even if they were never opened.
     """
 
     def close(self) -> None:
-        """Let go of what is held. Idempotent; does not block."""
+        """Release what is held. Idempotent; does not block."""
         ...
 
 
@@ -149,9 +152,9 @@ class Receipt:
     """What a sink published.
 
     Attributes:
-        location: where it can be found now, without secrets; ``""`` when there is nothing to find (stdout).
-        bytes_stored: bytes the sink stored (after compression); of a table, bytes of Arrow data it has taken.
-        details: what else is worth showing: ``{"parts": 7, "etag": "..."}``.
+        location: where it can be found now, without secrets; ``""`` if nowhere (standard output).
+        bytes_stored: bytes the sink stored, after compression; for a table, bytes of Arrow data loaded.
+        details: further facts worth showing, such as ``{"parts": 7, "etag": "..."}``.
     """
 
     location: str
@@ -161,138 +164,142 @@ class Receipt:
 
 @runtime_checkable
 class Sink(Protocol):
-    """Where bytes go. Publish or nothing.
+    """Where bytes go. A sink publishes everything or nothing.
 
-    ``store`` reads ``stream`` to its end and only then makes the destination appear, complete. When reading raises,
-    or the sink itself fails, it removes every trace (temporary file, open upload, half-sent body) and raises: the
-    stream's own exception as it is, its own failures as :class:`penstock.SinkError`.
+    ``store`` reads ``stream`` to its end and only then makes the destination appear, complete. If reading raises, or the
+    sink itself fails, it removes every trace (temporary file, open upload, half-sent body) and raises: the exception of
+    the stream unchanged, its own failures as :class:`penstock.SinkError`.
+
+    ``penstock.testing.check_sink`` checks that a sink keeps all this.
     """
 
     @property
     def display_name(self) -> str:
-        """The destination as messages show it, never a secret."""
+        """The name of the destination for messages, without secrets."""
         ...
 
     def check(self) -> bool:
-        """Look whether the destination may be written, before the source is opened; False means skip the copy.
+        """Check, before the source is opened, whether the destination may be written. False means skip the copy.
 
         Raises:
-            AlreadyExists: it is there and ``if_exists`` is ``"fail"``.
-            SinkError: it can not be written at all (no such folder, no such bucket, refused connection).
+            AlreadyExists: it exists and ``if_exists`` is ``"fail"``.
+            SinkError: it cannot be written at all (no such folder or bucket, connection refused).
         """
         ...
 
     def store(self, stream: ByteReader) -> Receipt:
-        """Read ``stream`` to the end, then publish. Blocks; runs in a thread of its own under a CancelScope."""
+        """Read ``stream`` to its end, then publish. Blocks; called in a thread of its own, under a ``CancelScope``."""
         ...
 
 
 @runtime_checkable
 class Removable(Protocol):
-    """A sink whose work can be undone. One that is has what it takes to be a part of several (``max_file_size``)."""
+    """A sink whose work can be undone, which is required to write one of several files (``max_file_size``)."""
 
     def remove(self) -> None:
-        """Remove what ``store`` has published; well if it is not there any more.
+        """Remove what ``store`` has published. Does nothing if it is gone already.
 
         Raises:
-            SinkError: it is still there.
+            SinkError: it could not be removed.
         """
         ...
 
 
 class RemovableSink(Sink, Removable, Protocol):
-    """Both: what the parts of a :class:`PartsSink` are written by."""
+    """A sink whose work can be undone: what writes one part of a :class:`PartsSink`."""
 
 
 @runtime_checkable
 class UploadSink(Sink, Protocol):
-    """A sink that uploads what it is sent in parts, and can say how many, for ``penstock plan``. Neither touches anything."""
+    """A sink that uploads in parts and can say how many, for ``penstock plan``. Its methods connect to nothing."""
 
     def parts_for(self, total_bytes: int) -> int | None:
-        """Return in how many parts ``total_bytes`` would be uploaded; None when it can not take as much."""
+        """Return how many parts an upload of ``total_bytes`` would have; None if that is too large."""
         ...
 
     def largest_object_bytes(self) -> int:
-        """Return how many bytes it can take."""
+        """Return the size in bytes of the largest object it can upload."""
         ...
 
 
 class PartInfo(Protocol):
-    """What is known of a part beside its bytes."""
+    """What is known about a part besides its bytes."""
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns."""
+        """The columns of the part."""
         ...
 
     @property
     def rows(self) -> int:
-        """Rows in it; final once its bytes have ended."""
+        """How many rows are in the part; final once its bytes have been read to the end."""
         ...
 
 
 class PartToStore(Protocol):
-    """One of the parts that a :class:`PartsSink` is given."""
+    """One of the parts that a :class:`PartsSink` has to store."""
 
     @property
     def part(self) -> PartInfo:
-        """What is known of it."""
+        """What is known about the part."""
         ...
 
     @property
     def stream(self) -> ByteReader:
-        """Its bytes."""
+        """The bytes of the part."""
         ...
 
 
 @runtime_checkable
 class PartsSink(Protocol):
-    """Where bytes go that are divided into several files. All of them, or none."""
+    """Where bytes go that are split into several files. It publishes all of them or none."""
 
     @property
     def display_name(self) -> str:
-        """The destination as messages show it, never a secret."""
+        """The name of the destination for messages, without secrets."""
         ...
 
     @property
     def max_part_bytes(self) -> int:
-        """What one part may have, as stored."""
+        """How many bytes one part may have, as stored."""
         ...
 
     def check(self) -> bool:
-        """Look whether the destination may be written; as of a :class:`Sink`."""
+        """Check whether the destination may be written, as :meth:`Sink.check` does."""
         ...
 
     def store_parts(self, parts: Iterator[PartToStore]) -> Receipt:
-        """Store every part to its end, then publish them together. When anything fails, nothing stays."""
+        """Store every part to its end, then publish them together. If anything fails, remove them all. Blocks."""
         ...
 
 
 @runtime_checkable
 class TableSink(Protocol):
-    """Where rows go: a table in a database. Loaded or nothing.
+    """Where rows go: a table in a database. It loads everything or nothing.
 
-    ``load`` reads ``batches`` to their end inside one transaction and only then commits. When reading raises, or the
-    database fails, it rolls back and raises: the stream's own exception as it is, its own failures as
-    :class:`penstock.SinkError`. Afterwards the database holds what it held before, and no query runs.
+    ``load`` reads ``batches`` to their end inside one transaction and only then commits. If reading raises, or the
+    database fails, it rolls back and raises: the exception of the stream unchanged, its own failures as
+    :class:`penstock.SinkError`. Afterwards the database holds what it held before, and no query is running.
+
+    ``penstock.testing.check_table_sink`` checks that a sink keeps all this.
     """
 
     @property
     def display_name(self) -> str:
-        """The destination as messages show it, never a secret."""
+        """The name of the destination for messages, without secrets."""
         ...
 
     def check(self) -> bool:
-        """Look whether the table may be written, before the source is opened; False means skip the copy.
+        """Check, before the source is opened, whether the table may be written. False means skip the copy.
 
         Raises:
-            AlreadyExists: it is there and ``if_exists`` is ``"fail"``.
-            SinkError: it can not be written at all (no such database, refused connection).
+            AlreadyExists: it exists and ``if_exists`` is ``"fail"``.
+            SinkError: it cannot be written at all (no such database, connection refused).
         """
         ...
 
     def load(self, batches: BatchStream) -> Receipt:
-        """Read ``batches`` to the end, then commit. Blocks; runs in a thread of its own under a CancelScope."""
+        """Read ``batches`` to their end, then commit. Blocks; called in a thread of its own, under a ``CancelScope``."""
         ...
 
 
@@ -301,61 +308,58 @@ class TypedTableSink(TableSink, Protocol):
     """A table sink that can say what columns it would create, for ``penstock plan``."""
 
     def column_types(self, schema: pa.Schema) -> tuple[str, ...]:
-        """Return the type, as the database calls it, that each column of a new table would have. Touches nothing.
+        """Return the database's name for the type each column of a new table would have. Connects to nothing.
 
         Raises:
-            SinkError: the database can not hold one of them. (Or ConfigurationError, as ``load`` would.)
+            SinkError: the database cannot hold one of the columns. (Or ConfigurationError, as from ``load``.)
         """
         ...
 
 
 @runtime_checkable
 class Format(Protocol):
-    """What the bytes mean: Arrow batches to bytes and back."""
+    """A file format: turns Arrow batches into bytes and back."""
 
     @property
     def name(self) -> str:
-        """Name used by ``--format`` and in file suffixes: ``"csv"``."""
+        """The name used by ``--format`` and in file suffixes, such as ``"csv"``."""
         ...
 
     @property
     def dialect(self) -> str:
-        """The name alone, or with the options that change the bytes: ``"csv(delimiter=';')"``.
-
-        Bytes of one dialect may stand in for those of the same dialect, and for no other.
-        """
+        """The name, with any options that change the bytes, ``"csv(delimiter=';')"``; bytes pass only to an equal one."""
         ...
 
     @property
     def needs_seeking(self) -> bool:
-        """Whether ``decode`` wants a stream with ``seek`` and ``tell``, because it begins at the end (Parquet)."""
+        """Whether ``decode`` needs a stream with ``seek`` and ``tell``, because reading starts at the end (Parquet)."""
         ...
 
     @property
     def compresses_itself(self) -> bool:
-        """Whether gzip or zstd around it makes no sense, because its insides are compressed (Parquet)."""
+        """Whether the format compresses its content, so that gzip or zstd around it makes no sense (Parquet)."""
         ...
 
     @property
     def concatenates(self) -> bool:
-        """Whether files of it, one after another and each ending with a line end, are one file of it (NDJSON)."""
+        """Whether several files, each ending with a line end, can be joined into one valid file (NDJSON)."""
         ...
 
     def projected(self, columns: Sequence[str]) -> Format:
-        """Return this format for reading ``columns``. It may read others, too, where leaving them out saves nothing."""
+        """Return a copy of this format that reads ``columns``; it may read others too, if omitting them saves nothing."""
         ...
 
     def sized(self, batch_bytes: int) -> Format:
-        """Return this format for batches of about ``batch_bytes``: read in that size, and few of them held at once."""
+        """Return a copy of this format that reads batches of about ``batch_bytes``, and holds few of them at once."""
         ...
 
     def with_losses(self, on_type_loss: OnTypeLoss, losses: Losses) -> Format:
-        """Return this format for reading that does what ``on_type_loss`` says with values that do not fit their column."""
+        """Return a copy of this format that treats values which do not fit their column as ``on_type_loss`` says."""
         ...
 
     @property
     def media_type(self) -> str:
-        """Content type for HTTP and object stores."""
+        """The content type for HTTP and object stores."""
         ...
 
     def encode(self, batches: BatchStream, out: ByteWriter) -> int:
@@ -367,29 +371,29 @@ class Format(Protocol):
 
         Args:
             stream: the bytes; with ``seek`` and ``tell`` where ``needs_seeking`` says so.
-            schema: what the columns are known to be; None to find out.
+            schema: the columns, if they are known; None to infer them.
 
         Raises:
-            SourceError: the bytes are not what they should be; says at which record.
+            SourceError: the bytes are not valid in this format; the message names the record.
         """
         ...
 
 
 class Formats(Protocol):
-    """What a source of stored bytes needs to decode itself. The module ``penstock.formats`` is one."""
+    """What a source of stored bytes needs to decode them. The module ``penstock.formats`` implements it."""
 
     def infer(self, path: str) -> tuple[str | None, str | None]:
-        """Return the names of format and compression that the suffixes of ``path`` tell."""
+        """Return the format and the compression that the suffixes of ``path`` name; None for each that is unknown."""
         ...
 
     def format_by_name(self, name: str, options: Mapping[str, object] = {}, /) -> Format:
-        """Return the format of that name, with options of its own.
+        """Return the format called ``name``, with options of that format.
 
         Raises:
-            ConfigurationError: there is none, or it has no such option.
+            ConfigurationError: there is no such format, or it has no such option.
         """
         ...
 
     def decompressing(self, stream: ByteReader, name: str) -> AbstractContextManager[ByteReader]:
-        """Return a reader of ``stream`` decompressed. A stream that stops short raises, it does not end."""
+        """Open ``stream`` decompressed. Reading a stream that is cut off raises instead of ending."""
         ...

@@ -1,4 +1,4 @@
-"""What a source says of itself before it is read: columns, types, consistency. Plain values."""
+"""What a source says about itself before it is read, for ``penstock plan``: columns, types, consistency. Plain values."""
 
 from __future__ import annotations
 

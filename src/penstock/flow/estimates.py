@@ -1,4 +1,4 @@
-"""How much a copy may store, guessed from what its source says before it is read. Pure."""
+"""Estimate how many bytes a copy will store, from what its source says before it is read. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _UNKNOWN_WIDTH_BYTES = 32  # what PostgreSQL's planner takes for text it knows n
 
 
 def estimated_stored_bytes(description: Description) -> int | None:
-    """Return about how many bytes there will be at the destination, before compression; None when nobody knows.
+    """Return about how many bytes will be written, before compression; None if unknown.
 
     As many as at the source, where that tells; else its rows, with numbers and dates as wide as in Arrow, and values of
     no fixed width 32 bytes each. Formats make of it less or more: it tells 10 MB from 10 GB, not 10 MB from 20.

@@ -1,4 +1,4 @@
-"""What values of an Arrow type look like in a text format, in a few words. Pure: types are known by their names."""
+"""Describe in a few words how a text format writes values of an Arrow type, for ``penstock plan``. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What becomes of a value that the type of its column cannot hold: a NaN in a decimal, a date beyond year 9999."""
+"""``on_type_loss``: what happens to values that the type of their column cannot hold, and the count of those lost.
+
+Examples are a NaN in a decimal column, or a date beyond the year 9999.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ from typing import Literal, final
 __all__ = ["ON_TYPE_LOSS", "Loss", "Losses", "OnTypeLoss"]
 
 OnTypeLoss = Literal["error", "warn", "text"]
-"""``"error"``: the copy fails and names column and value. ``"warn"``: the value becomes NULL, which is counted and told.
-``"text"``: a column that could hold such values is text, with every value as the source writes it."""
+"""``"error"``: the copy fails, naming column and value. ``"warn"``: the value becomes NULL; this is counted and reported.
+``"text"``: every column that could hold such values becomes text, with each value as the source writes it."""
 
 ON_TYPE_LOSS: tuple[OnTypeLoss, ...] = ("error", "warn", "text")
 
@@ -20,12 +23,12 @@ _log = logging.getLogger("penstock.types")
 
 @dataclass(frozen=True)
 class Loss:
-    """Values of one column that became NULL.
+    """The values of one column that became NULL for the same reason.
 
     Attributes:
-        column: its name.
-        reason: what they were: ``"NaN does not fit decimal128(12, 2)"``.
-        count: how many.
+        column: the name of the column.
+        reason: why they did not fit, such as ``"NaN does not fit decimal128(12, 2)"``.
+        count: how many values.
     """
 
     column: str
@@ -39,14 +42,14 @@ class Loss:
 
 @final
 class Losses:
-    """Counts what was lost in one copy. May be told from any thread."""
+    """Counts the values lost in one copy. May be used from any thread."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str], int] = {}
         self._lock = threading.Lock()
 
     def add(self, column: str, reason: str, count: int = 1) -> None:
-        """Note that ``count`` more values of ``column`` became NULL; the first time a warning is logged."""
+        """Count ``count`` more values of ``column`` as lost; the first time, log a warning."""
         key = (column, reason)
         with self._lock:
             is_first = key not in self._counts
@@ -55,6 +58,6 @@ class Losses:
             _log.warning("column %r: values become NULL: %s", column, reason)
 
     def told(self) -> tuple[Loss, ...]:
-        """Return what was lost so far, first noticed first."""
+        """Return the losses so far, in the order in which they were first noticed."""
         with self._lock:
             return tuple(Loss(column, reason, count) for (column, reason), count in self._counts.items())

@@ -1,6 +1,6 @@
-"""The manifest of a destination in several parts: which files belong to it, and what is in each. Pure.
+"""The manifest of a destination of several files: which files belong to it, and what is in each. Pure.
 
-It is written last, so it is the mark that the copy is complete: parts without one are not.
+It is written last and so marks the copy as complete; parts without a manifest are incomplete.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How one memory number is divided between the places where bytes can be. Pure.
+"""Divide ``max_memory`` among the places where a copy holds data. Pure.
 
 `max_memory` bounds the bytes in flight: everything read from the source and not yet stored. It is not the size of
 the process, which also holds Python and the libraries in use (15 MiB bare, about 90 MiB with pyarrow).
@@ -24,7 +24,7 @@ __all__ = ["MINIMUM_BYTES", "MemorySplit", "split_memory"]
 _MIB = 1024 * 1024
 
 MINIMUM_BYTES = 16 * _MIB
-"""Object stores take no part below 5 MiB, and uploading needs two of them: one on its way, one being filled."""
+"""Object stores accept no part below 5 MiB, and an upload needs two of them: one on its way, one being filled."""
 
 _SMALLEST_PART = 5 * _MIB
 _LARGEST_DEFAULT_PART = 32 * _MIB  # larger ones only delay the first byte and cost more when sent again
@@ -39,11 +39,11 @@ class MemorySplit:
 
     Attributes:
         max_memory: bytes that may be in flight in all.
-        batch_bytes: size a source aims at for one Arrow batch.
-        pipe_bytes: buffer of each pipe between two stages.
-        part_bytes: room for each part of an upload that is sent in parts.
+        batch_bytes: the size that a source aims at for one Arrow batch.
+        pipe_bytes: the buffer of each pipe between two stages.
+        part_bytes: the room for each part of a multipart upload.
         concurrency: how many parts are sent at once; there is room for one more, which is being filled.
-        part_size: how large the user wants parts to be, who has ``part_bytes`` then; None: the sink chooses.
+        part_size: the size of parts the user has asked for, then equal to ``part_bytes``; None lets the sink choose.
     """
 
     max_memory: int
@@ -66,8 +66,8 @@ def split_memory(max_memory: int, *, part_size: int | None = None, concurrency: 
 
     Args:
         max_memory: bytes that may be in flight.
-        part_size: part size the user asked for; None: as much room as fits.
-        concurrency: parts at once the user asked for; None: as many as fit, at most 4.
+        part_size: the part size the user has asked for; None gives parts as much room as fits.
+        concurrency: how many parts at once the user has asked for; None for as many as fit, at most 4.
 
     Raises:
         ConfigurationError: ``max_memory`` is too small, or the parts asked for do not fit into it.

@@ -1,4 +1,4 @@
-"""What the parts of a split destination, and its manifest, are called. Pure.
+"""The names of the parts of a split destination, and of its manifest. Pure.
 
 ``orders.csv.gz`` becomes ``orders.00001.csv.gz``, ``orders.00002.csv.gz``, ... and ``orders.manifest.json``, all beside
 each other.

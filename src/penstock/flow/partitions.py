@@ -1,9 +1,9 @@
-"""What a source that is read in several ranges at once promises, and a sink that takes them. Protocols and values only.
+"""The protocols of sources that can be read in several ranges at once, and of sinks for such ranges (``partitions``).
 
     Source.partitioned --> N x (Source --> [encode] --> [compress] --> Publication.store) --> Publication.publish
 
-All ranges are of one snapshot, and every row is in one of them; each is stored as a part of its own, and none of them
-stays unless all are there.
+All ranges see one snapshot, and every row is in exactly one of them. Each range is stored as a part of its own, and no
+part stays unless all are complete.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Partition:
     """One range of a source.
 
     Attributes:
-        source: reads it, and nothing else, over a connection of its own. Counts its rows, also those of bytes.
-        range: which rows these are, in words: ``"ctid < (128,0)"``.
+        source: reads this range and nothing else, over its own connection. It counts rows even when it hands out bytes.
+        range: which rows these are, in words, such as ``"ctid < (128,0)"``.
     """
 
     source: Source
@@ -35,11 +35,11 @@ class Partition:
 
 @dataclass(frozen=True)
 class Partitions:
-    """A source, divided.
+    """A divided source.
 
     Attributes:
-        schema: the columns, as batches of every partition have them.
-        snapshot: what the rows of all partitions have in common, in words.
+        schema: the columns of the batches of every partition.
+        snapshot: the snapshot that all partitions see, in words.
         each: the partitions, in order; at least one.
     """
 
@@ -50,58 +50,58 @@ class Partitions:
 
 @runtime_checkable
 class PartitionableSource(Source, Protocol):
-    """A source that can be divided into ranges which are read at once."""
+    """A source that can be divided into ranges that are read at the same time."""
 
     def partitioned(self, most: int, by: str | None) -> AbstractContextManager[Partitions]:
-        """Divide into ranges of about the same size. Touches nothing before the block is entered.
+        """Divide the source into ranges of about the same size. Connects to nothing before the block is entered.
 
-        Entering it connects, and takes a snapshot that is kept until it is left. The sources in it may be opened in any
-        threads, each once, until then. A cancel scope around entering it may have been left by then.
+        Entering the block connects, and takes a snapshot that is kept until the block is left. Until then each of the
+        sources may be opened once, in any thread, even after a cancel scope around the entering has been left.
 
         Args:
-            most: how many ranges at most; fewer where there is not as much.
-            by: column whose values the ranges are of; None for what the source finds best.
+            most: the most ranges to make; fewer if there is less data.
+            by: the column whose values divide the ranges; None lets the source choose.
 
         Raises:
-            ConfigurationError: it can not be divided so; says why, and what to do. When called, if that can be told
-                without looking.
-            SourceError: as ``open_*`` would, when the block is entered.
+            ConfigurationError: the source cannot be divided this way; says why, and what to do. Raised by the call
+                itself if that is known without connecting.
+            SourceError: on entering the block, as from ``open_*``.
         """
         ...
 
 
 class Publication(Protocol):
-    """Parts that are stored in several threads at once, and appear together."""
+    """Parts that are stored in several threads at once, and are published together."""
 
     def store(self, number: int, part: PartToStore) -> Receipt:
         """Store part ``number``, counted from 1, to its end. Blocks."""
         ...
 
     def publish(self) -> Receipt:
-        """Make the parts that have been stored a whole. Blocks."""
+        """Publish all parts that have been stored. Blocks."""
         ...
 
     def undo(self) -> list[str]:
-        """Remove every part, unless they have been published; return what could not be removed, a line each.
+        """Remove every part, unless they have been published; return what could not be removed, one line each.
 
-        Blocks, whoever may have been cancelled. No part is being stored any more.
+        Blocks even if the surrounding scope is cancelled. Called when no part is being stored any more.
         """
         ...
 
 
 @runtime_checkable
 class PartitionsSink(Protocol):
-    """Where the parts of a partitioned source go. All of them, or none."""
+    """Where the parts of a partitioned source go. It publishes all of them or none."""
 
     @property
     def display_name(self) -> str:
-        """The destination as messages show it, never a secret."""
+        """The name of the destination for messages, without secrets."""
         ...
 
     def check(self) -> bool:
-        """Look whether the destination may be written; as of a :class:`~penstock.flow.contracts.Sink`."""
+        """Check whether the destination may be written, as :meth:`penstock.flow.contracts.Sink.check` does."""
         ...
 
     def publication(self) -> Publication:
-        """Begin; may look at what is there. Blocks."""
+        """Begin to publish, which may mean to read what exists. Blocks."""
         ...

@@ -1,7 +1,7 @@
-"""What a copy is going to do, decided before anything is opened. Pure: no I/O, no threads.
+"""The plan of a copy: everything that can be decided before anything is opened. Pure: no I/O, no threads.
 
-`make_plan` looks at what the source can hand out and what the sink is to receive, and answers with an immutable
-`Plan`. An engine runs it; `print(plan)` shows it in one look.
+`make_plan` compares what the source can hand out with what the sink is to receive, and returns an immutable `Plan`.
+An engine runs it; `print(plan)` shows it.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ class Plan:
     """One copy, fully decided.
 
     Attributes:
-        source: where the data comes from; read once.
-        sink: where it goes; published once.
-        format_name: what the bytes at the sink mean, before compression; ``""`` when it takes batches.
-        encoder: turns Arrow batches into those bytes; None when the source hands them out itself, or a table takes them.
-        compression: ``"gzip"``, ``"zstd"`` or None.
-        memory: how the one memory number is divided; the share of one partition, where there are several.
+        source: where the data comes from; can be read once.
+        sink: where the data goes; publishes once.
+        format_name: the format of the bytes the sink receives, before compression; ``""`` if it takes batches.
+        encoder: turns Arrow batches into those bytes; None if the source hands them out itself, or the sink takes rows.
+        compression: ``"gzip"``, ``"zstd"`` or None, perhaps with a level: ``"zstd:9"``.
+        memory: how ``max_memory`` is divided; with several partitions, the share of each.
         timeout: seconds for the whole copy; None for no limit.
-        stall_timeout: seconds without any byte moving between stages; None for no limit.
+        stall_timeout: seconds without a byte moving between stages; None for no limit.
         bwlimit: bytes per second that the sink may take; None for no limit.
-        if_exists: what the sink does about a destination that is there; ``""`` where it alone knows.
-        losses: where the source counts values that the type of their column could not hold.
-        partitions: into how many ranges the source is divided, at most, which are read at once.
-        partition_by: column whose values the ranges are of; None for what the source finds best.
-        engine: name of the engine that runs it.
+        if_exists: what the sink does if the destination exists; ``""`` if only the sink knows.
+        losses: counts the values that the type of their column could not hold.
+        partitions: into how many ranges, at most, the source is divided; they are read at once.
+        partition_by: the column whose values divide the ranges; None lets the source choose.
+        engine: the name of the engine that runs the plan.
     """
 
     source: Source
@@ -63,7 +63,7 @@ class Plan:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Names of the stages, in the order the data meets them; each runs in a thread of its own."""
+        """The names of the stages, in the order of the data; each runs in a thread of its own."""
         encoder = () if self.encoder is None else ("encoder",)
         compressor = () if self.compression is None else ("compressor",)
         return ("source", *encoder, *compressor, "sink")
@@ -81,7 +81,7 @@ class Plan:
 
     @property
     def time_limits(self) -> str:
-        """What ends a copy that takes too long, in words."""
+        """The time limits, in words."""
         whole = "no limit" if self.timeout is None else f"at most {format_seconds(self.timeout)}"
         if self.stall_timeout is None:
             return f"{whole}, waits for ever"
@@ -89,12 +89,12 @@ class Plan:
 
     @property
     def memory_share(self) -> str:
-        """How the one memory number is divided, in words."""
+        """How ``max_memory`` is divided, in words."""
         return str(self.memory) if self.partitions == 1 else f"for each of {self.partitions} partitions {self.memory}"
 
     @property
     def buffers(self) -> str:
-        """What is between the stages, in words."""
+        """The buffers between the stages, in words."""
         pipe, batch = (
             f"a pipe of {format_bytes(self.memory.pipe_bytes)}",
             f"batches of {format_bytes(self.memory.batch_bytes)}",
@@ -109,7 +109,7 @@ class Plan:
 
     @property
     def path(self) -> str:
-        """The stages, and what each makes of the data, in words."""
+        """The stages, and the form of the data in each, in words."""
         if isinstance(self.sink, TableSink):
             return "source (Arrow batches) -> sink (a table)"
         how = f"{self.format_name} bytes, untouched" if self.passes_through else "Arrow batches"
@@ -141,10 +141,10 @@ def make_plan(
     bwlimit: float | None = None,
     if_exists: str = "",
 ) -> Plan:
-    """Decide how ``source`` gets to ``sink`` as ``target_format``.
+    """Decide how the data gets from ``source`` to ``sink`` in ``target_format``.
 
-    Bytes pass untouched where the source can hand them out in the wanted format; otherwise it gives Arrow batches
-    and the format encodes them. So it does where they go into several files, which are cut between rows.
+    Bytes pass untouched if the source can hand them out in that format. Otherwise, and always for several files, which
+    must be cut between rows, the source gives Arrow batches and the format encodes them.
 
     Raises:
         ConfigurationError: a limit is not above zero.

@@ -1,4 +1,4 @@
-"""How large a batch of Arrow is that shares a dictionary with others, and batches that are too small to be worth their trouble."""
+"""Measure Arrow batches without shared dictionaries, and join batches too small to be worth the overhead of each."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _FEW_BYTES = 256 << 10
 def own_bytes(batch: pa.RecordBatch) -> int:
     """Return the bytes of ``batch`` without the dictionaries of its columns.
 
-    Half a batch has all of the dictionary: by ``nbytes``, which counts it, one with a large dictionary would be cut into
-    rows, none of them smaller than the dictionary.
+    A slice keeps the whole dictionary. By ``nbytes``, which counts it, a batch with a large dictionary would be halved
+    down to single rows without ever getting smaller than the dictionary.
     """
     is_dictionary = need("pyarrow", extra="arrow", why="hold tables").types.is_dictionary
     columns: list[Any] = batch.columns
@@ -29,14 +29,14 @@ def own_bytes(batch: pa.RecordBatch) -> int:
 def joined(
     batches: Iterable[pa.RecordBatch], schema: pa.Schema, few_bytes: int = _FEW_BYTES
 ) -> Iterator[pa.RecordBatch]:
-    """Yield batches of less than ``few_bytes`` together, up to about that: each costs an encoder a millisecond.
+    """Join batches of less than ``few_bytes`` to about that size, because each batch costs an encoder a millisecond.
 
-    Only for batches that are there already: others would wait here for what comes after them.
+    Only for batches that exist already; others would be held back here until later ones come.
 
     Args:
-        batches: all of ``schema``.
-        schema: where a dictionary is in it, they come as they are: Arrow can not join all of those.
-        few_bytes: what is too small to come alone.
+        batches: the batches, all of ``schema``.
+        schema: the schema. If it contains a dictionary, batches are not joined, as Arrow cannot join all of those.
+        few_bytes: the size below which a batch is joined with others.
     """
     if any(map(_has_dictionary, schema.types)):
         yield from batches

@@ -1,4 +1,4 @@
-"""Reading a stream to its end, in pieces."""
+"""Iterate over a stream in pieces, with as few copies as possible."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _MOST_BYTES = 1 << 20
 
 
 def as_it_comes(stream: ByteReader, most_bytes: int = _MOST_BYTES) -> Iterator[bytes]:
-    """Yield ``stream`` in pieces of up to ``most_bytes``; of a pipe, as they were written into it.
+    """Yield ``stream`` in pieces of up to ``most_bytes``; those of a pipe come as they were written.
 
-    ``read(n)`` fills, so it copies every byte once or twice to put pieces together. ``read1`` of a pipe hands a piece
-    on as it is, when it is the only one that waits.
+    ``read(n)`` joins pieces, for which it copies every byte once or twice. ``read1`` of a pipe returns a piece as it is,
+    if no other one is waiting.
     """
-    # Only a pipe's: another stream's read1 may be one it has inherited, and knows nothing of what its read does.
+    # Only of a pipe: the read1 of another stream may be inherited, and bypass what its read does.
     read = stream.read1 if isinstance(stream, PipeReader) else stream.read
     while piece := read(most_bytes):
         yield piece

@@ -1,4 +1,4 @@
-"""One row of a type contract: what a database's type becomes. ``docs/types.md`` is written from these."""
+"""A row of a connector's table of types: what a database type becomes. ``docs/types.md`` is generated from these."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ __all__ = ["TypeRow"]
 
 @dataclass(frozen=True)
 class TypeRow:
-    """What becomes of one type of a database when it is read.
+    """What one type of a database becomes when it is read.
 
     Attributes:
-        source: as the database calls it: ``"numeric(p, s), p <= 38"``.
-        arrow: as Arrow calls it, and so Parquet and Arrow files: ``"decimal128(p, s)"``.
-        csv: its form in CSV: ``"all digits"``.
-        json: its form in JSON and NDJSON: ``"number, all digits"``.
-        note: what cannot be represented, and what ``on_type_loss`` does about it.
+        source: the database's name for it, such as ``"numeric(p, s), p <= 38"``.
+        arrow: the Arrow type, also in Parquet and Arrow files, such as ``"decimal128(p, s)"``.
+        csv: its form in CSV, such as ``"all digits"``.
+        json: its form in JSON and NDJSON, such as ``"number, all digits"``.
+        note: which values cannot be represented, and what ``on_type_loss`` does about them.
     """
 
     source: str

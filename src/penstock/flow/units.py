@@ -1,6 +1,6 @@
-"""Sizes and durations as people write them, and back. Pure functions.
+"""Parse and format sizes and durations as people write them: ``64MiB``, ``30s``. Pure functions.
 
-Inside penstock a size is an ``int`` of bytes and a duration a ``float`` of seconds; text is read here, at the edge.
+Inside penstock a size is an ``int`` of bytes and a duration a ``float`` of seconds; text is converted at the edge, here.
 """
 
 from __future__ import annotations

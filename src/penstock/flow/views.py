@@ -1,9 +1,9 @@
-"""Turn view columns of Arrow into columns with offsets, of which a slice knows how large it is.
+"""Turn Arrow's view columns into columns with offsets, whose slices have a meaningful size.
 
-A view column (``string_view``, ``binary_view``) says where each value lies in buffers that slices, and the
-batches of a data frame, share. Arrow counts all of the buffers as the size of any slice ("Columnar Format", Variable-size
-Binary View Layout), so that nothing that counts bytes can tell one row from the whole. Polars hands its text out so, and
-what DataFusion has written says it wants to be read so.
+A view column (``string_view``, ``binary_view``) refers to values in buffers that are shared by slices, and by the batches
+of a data frame. Arrow counts all of these buffers as the size of any slice ("Columnar Format", Variable-size Binary View
+Layout), so a single row seems as large as the whole. Polars hands out its text this way, and files written by DataFusion
+ask to be read this way.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def without_views_in(batch: pa.RecordBatch, schema: pa.Schema, most_bytes: int) 
         start += piece.num_rows
         step = max(1, min(2 * step, step * most_bytes // max(1, piece.nbytes)))
         yield piece
-        del piece  # or it would be here still while the next one is copied
+        del piece  # or it would be kept alive while the next one is copied
 
 
 def _plain(kind: Any) -> Any:

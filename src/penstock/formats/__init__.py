@@ -1,8 +1,8 @@
-"""What the bytes mean: a registry of formats, and compression.
+"""File formats and compression: the registry of formats, which turn Arrow batches into bytes and back.
 
-Each format is one module with both directions in it; :mod:`penstock.formats.ndjson` is the one to copy. Modules are
-imported when their format is first asked for. This package satisfies :class:`penstock.flow.contracts.Formats`, so a
-caller lends it to sources of stored bytes as it is.
+Each format is one module for both directions, imported when the format is first used. To add one, start from
+:mod:`penstock.formats.ndjson`. Formats know neither connectors nor engines: this package itself implements
+:class:`penstock.flow.contracts.Formats`, and callers pass it to sources of stored bytes.
 """
 
 from __future__ import annotations
@@ -46,21 +46,21 @@ _COMPRESSION_SUFFIXES = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd"
 
 
 def register_format(name: str, module: str, factory: str, suffixes: Iterable[str] = ()) -> None:
-    """Make a format known under ``name``, for ``--format`` and for file names with one of ``suffixes``.
+    """Register a format under ``name``, for ``--format`` and for file names with one of ``suffixes``.
 
     Args:
-        name: lower case, such as ``"csv"``. An earlier format of that name is replaced.
-        module: imported when the format is first asked for.
-        factory: called without arguments, or with options by name, returns the
-            :class:`~penstock.flow.contracts.Format`. Its annotations say what the options are: see
+        name: the name in lower case, such as ``"csv"``. An earlier format of that name is replaced.
+        module: the name of a module, which is imported when the format is first used.
+        factory: the name of what in that module returns the :class:`~penstock.flow.contracts.Format`. It is called
+            without arguments, or with options by name; its annotations say which there are, see
             :mod:`penstock.formats._options`.
-        suffixes: with their dot, such as ``".csv"``.
+        suffixes: file name suffixes with their dot, such as ``".csv"``.
     """
     _FORMATS[name] = _Entry(module, factory, tuple(suffixes))
 
 
 def format_names() -> tuple[str, ...]:
-    """Return the names :func:`format_by_name` knows."""
+    """Return the names that :func:`format_by_name` knows."""
     return tuple(_FORMATS)
 
 
@@ -68,12 +68,12 @@ def format_by_name(name: str, options: Mapping[str, object] = _NO_OPTIONS, /) ->
     """Return the format called ``name``.
 
     Args:
-        name: as in ``format_names()``.
-        options: by name, such as ``{"delimiter": ";"}`` for CSV, as text or as what they are; see docs/formats.md.
-            The rest is as by default.
+        name: one of ``format_names()``.
+        options: options by name, such as ``{"delimiter": ";"}`` for CSV, as text or as Python values; see
+            docs/formats.md. Others keep their defaults.
 
     Raises:
-        ConfigurationError: there is none, or it has no such option, or that does not take the value.
+        ConfigurationError: there is no such format, it has no such option, or the option does not take that value.
     """
     entry = _FORMATS.get(name)
     if entry is None:
@@ -88,7 +88,7 @@ def format_by_name(name: str, options: Mapping[str, object] = _NO_OPTIONS, /) ->
 
 
 def infer(path: str) -> tuple[str | None, str | None]:
-    """Return the names of format and compression that the suffixes of a path or URI tell, None for what they do not.
+    """Return the format and the compression that the suffixes of a path or URI name; None for each that is unknown.
 
     >>> infer("s3://bucket/events.csv.gz")
     ('csv', 'gzip')
@@ -102,7 +102,7 @@ def infer(path: str) -> tuple[str | None, str | None]:
 
 
 def _name_in(path: str) -> str:
-    """Return the path of an address, and of anything else itself. What is wrong with an address is for others to say."""
+    """Return the path in an address; anything else is returned as it is. Invalid addresses are refused elsewhere."""
     try:
         return urlsplit(path).path if "://" in path else path
     except ValueError:

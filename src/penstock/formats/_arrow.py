@@ -1,4 +1,4 @@
-"""Import Arrow's libraries on first use: they are extras, and take 100 ms that ``import penstock`` has not got."""
+"""Import Arrow's libraries on first use: they are extras, and take 100 ms, too long for ``import penstock``."""
 
 from __future__ import annotations
 

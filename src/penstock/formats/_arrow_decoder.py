@@ -1,4 +1,4 @@
-"""Read Arrow IPC from beginning to end, file or stream, and hold it to its end mark."""
+"""Read Arrow IPC, file or stream, from beginning to end, and refuse data without its end mark."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CUT_SHORT = "the data was cut short; get it complete"
 
 
 class ArrowDecoder:
-    """The batches of one stream or file. Use as a context manager: it lets go of Arrow's reader."""
+    """The batches of one stream or file. Use it as a context manager, which closes Arrow's reader."""
 
     def __init__(self, stream: ByteReader, schema: pa.Schema | None, *, batch_bytes: int, max_batch_bytes: int) -> None:
         start = stream.read(len(_FILE_START))
@@ -62,7 +62,7 @@ class ArrowDecoder:
         # A stream may come from somebody who writes a batch now and then, and no batch waits for the next.
         for batch in joined(self._plain(), self.schema) if self._is_file else self._plain():
             yield from pieces(batch, self._batch_bytes)
-            del batch  # or it would be here still while the next one is read
+            del batch  # or it would be kept alive while the next one is read
         self._check_end()
 
     def _plain(self) -> Iterator[pa.RecordBatch]:
@@ -94,7 +94,7 @@ class ArrowDecoder:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """The one seam: errors of Arrow become ours, those of the stream pass as they are."""
+        """A block in which errors of Arrow become ours, while those of the stream pass unchanged."""
         try:
             yield
         except (pyarrow().ArrowException, OSError) as exc:
@@ -111,7 +111,7 @@ class ArrowDecoder:
 
 
 class _Limited(LentStream):
-    """Knows the last bytes it gave, and gives no more at once than a batch may have."""
+    """A reader that remembers the last bytes it returned, and returns no more at once than a batch may have."""
 
     def __init__(self, stream: ByteReader, start: bytes, max_bytes: int) -> None:
         super().__init__(stream, start)

@@ -1,4 +1,4 @@
-"""Text for values that text formats have no form for: a column at a time, no Python object per value."""
+"""Turn values that text formats have no form for into text, a column at a time, without a Python object per value."""
 
 from __future__ import annotations
 

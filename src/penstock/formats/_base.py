@@ -1,4 +1,4 @@
-"""What every format says of itself, by default."""
+"""``BaseFormat``: defaults for the properties that every format has to have."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class BaseFormat:
 
     @property
     def dialect(self) -> str:
-        """The name, and the shaping options that are not as by default."""
+        """The name, with those shaping options that differ from their defaults."""
         options: list[Any] = [field for field in fields(self) if field.name in self.shaping]  # type: ignore[arg-type]
         changed = [
             f"{option.name}={getattr(self, option.name)!r}"
@@ -39,17 +39,17 @@ class BaseFormat:
 
     @property
     def concatenates(self) -> bool:
-        """False: there is something at the beginning or the end of a file."""
+        """False: a file has a beginning or an end of its own, besides the records."""
         return False
 
     def projected(self, columns: Sequence[str]) -> Self:
-        """Return itself: every column has to be read to know where the next one begins."""
+        """Return itself: every column has to be read to find where the next one begins."""
         return self
 
     def sized(self, batch_bytes: int) -> Self:
-        """Return itself: what it holds is bounded whatever the size of a batch."""
+        """Return itself: the memory it needs does not depend on the size of batches."""
         return self
 
     def with_losses(self, on_type_loss: OnTypeLoss, losses: Losses) -> Self:
-        """Return itself: the bytes say of each column what it holds, or every column is text."""
+        """Return itself: every column has a type that the bytes state, or is text, so no value can fail to fit."""
         return self

@@ -1,7 +1,7 @@
 """Cut a stream of bytes into blocks that end where a record ends.
 
-Arrow's own streaming readers do this too, but read ahead on threads of theirs: a read that blocks there is seen by
-no cancel scope, and closing the reader does not end it. Here every read happens in the thread that iterates.
+Arrow's own streaming readers do this too, but read ahead in threads of their own, where no cancel scope can interrupt a
+read, and closing the reader does not end it. Here every read happens in the thread that iterates.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def whole_records(
 
 
 def _taken(pieces: list[bytes]) -> bytes:
-    """Return the pieces as one, and let go of them."""
+    """Return the pieces joined, and empty the list."""
     joined = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     pieces.clear()
     return joined

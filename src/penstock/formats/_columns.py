@@ -1,8 +1,8 @@
-"""Give columns a form text can hold exactly, before a text format writes them.
+"""Convert columns to types that a text format can write exactly, before it writes them.
 
-First they are taken out of what they are wrapped in: extension types, dictionaries, run lengths. Then what a writer
-would refuse or bend is turned into strings, a whole column at a time: bytes to base64, UUIDs to their usual form, and,
-for CSV, nested values to JSON. The plans are made once per schema; batches only run them.
+First extension types, dictionaries and run lengths around the values are removed. Then everything a writer would refuse
+or alter becomes strings, a whole column at a time: bytes as base64, UUIDs in their usual form and, for CSV, nested values
+as JSON. What to convert is decided once per schema and then applied to every batch.
 """
 
 from __future__ import annotations

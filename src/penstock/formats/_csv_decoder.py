@@ -1,4 +1,4 @@
-"""Read CSV block by block, strictly, and say at which line it goes wrong."""
+"""Read CSV strictly, block by block; errors name the line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fields of a CSV column that the type of the column can not hold become NULL."""
+"""Turn the fields of a CSV column that its type cannot hold into NULL (``on_type_loss="warn"``)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Find JSON numbers that a double would bend.
+"""Find JSON numbers that a double cannot hold exactly.
 
-Arrow reads a number with a fraction, or an integer beyond int64, as the nearest double, and says nothing. Most
-numbers are short enough to be safe, which one pass of a regular expression sees; only lines with a long one are
-looked at in Python.
+Arrow silently reads a number with a fraction, or an integer beyond int64, as the nearest double. Most numbers are short
+enough to be safe, which one pass of a regular expression can tell; only lines with a long one are examined in Python.
 """
 
 from __future__ import annotations

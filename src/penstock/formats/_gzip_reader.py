@@ -1,7 +1,8 @@
-"""Read gzip, and know where a member of it ends.
+"""Read gzip, including zeros after its last member, and refuse data that is cut off.
 
-Arrow's reader does not say where, so it takes the zeros that tapes, and whoever writes in whole blocks, leave behind the
-last member for damage; gzip itself passes over them. This one holds the same rule: what stops before its end raises.
+Arrow's reader does not say where a member ends. So it takes for damage the zeros that tapes, and programs that write in
+whole blocks, leave after the last member, and which gzip itself ignores. Like Arrow's, this reader raises if the data
+stops before its end.
 """
 
 from __future__ import annotations

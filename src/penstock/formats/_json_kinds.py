@@ -1,4 +1,4 @@
-"""The kinds of JSON values in each column of the first lines, and the columns where they are no one kind."""
+"""Find out which kinds of JSON values the first lines have in each column, and where they clash."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""JSON values that the type of their column can not hold: which they are, and lines without them.
+"""Find JSON values that the type of their column cannot hold, and rewrite the lines without them.
 
-Arrow parses a block of lines as a whole and stops at the first value that does not fit. Only then are the lines looked at
-here, one by one in Python. Lines without such a value stay as they are, byte by byte.
+Arrow parses a block of lines as a whole and stops at the first value that does not fit. Only then are the lines examined
+here, one by one in Python. Lines without such a value stay unchanged, byte for byte.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Take the records out of a JSON array of any size, without holding more than some of them.
+"""Extract the records of a JSON array of any size, holding only a few of them at a time.
 
-The text is not parsed here, only taken apart at its brackets, quotes and commas. A regular expression does that for
-values nested up to :data:`_DEPTH` deep, without trying anything twice; what it does not match is looked at by
-Python's own parser, which also says what is wrong with it.
+The text is not parsed here, only split at its brackets, quotes and commas. A regular expression does that for values
+nested up to :data:`_DEPTH` deep, in linear time. What it does not match goes to Python's own parser, which also says what
+is wrong with it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Lend our streams to Arrow, which closes what it is given, and finishes files that have failed."""
+"""Lend our streams to Arrow, without letting it close them, or complete a file after an error."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ _AnyWriter = TypeVar("_AnyWriter", bound=_Writer)
 
 @contextmanager
 def finishing(out: ByteWriter, make: Callable[[Any], _AnyWriter]) -> Iterator[_AnyWriter]:
-    """Give a writer of Arrow's that writes to ``out``, and finish its file if the block ends well, only then.
+    """Give a writer of Arrow's that writes to ``out``, and finish its file only if the block ends without an error.
 
-    Arrow's writers finish what they have written when they are closed, and are closed by their own ``__exit__`` and when
-    they are garbage-collected, also after an error: the result is a valid file with a part of the rows. So whatever
-    a writer says after an error goes nowhere.
+    Arrow's writers complete the file when they are closed, and they are closed by their own ``__exit__`` and when they are
+    garbage-collected, even after an error: the result would be a valid file with only some of the rows. So whatever a
+    writer writes after an error is dropped.
 
     Args:
         out: is not closed.
@@ -100,7 +100,7 @@ def finishing(out: ByteWriter, make: Callable[[Any], _AnyWriter]) -> Iterator[_A
         valve.flush()
     except BaseException:
         valve.shut()
-        with suppress(Exception):  # what it thinks of a file that is not to be finished interests nobody
+        with suppress(Exception):  # the file is not to be completed, so errors from completing it do not matter
             writer.close()
         raise
 
@@ -148,6 +148,6 @@ class _Valve(io.RawIOBase):
             self._out.write(data)
 
     def shut(self) -> None:
-        """Let nothing through any more."""
+        """Drop everything written from now on."""
         self._out = None
         self._waiting.clear()

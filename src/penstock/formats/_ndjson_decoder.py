@@ -1,4 +1,4 @@
-"""Read JSON objects, one a line, block by block, and say at which line it goes wrong."""
+"""Read NDJSON (one JSON object per line) block by block; errors name the line."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class NdjsonDecoder:
         blocks: of whole lines; the last may lack its line end.
         schema: the fields allowed, with their types; None to find them in the first block.
         called: what a line is to whoever reads an error.
-        on_type_loss: what to do about a value that the type of its column can not hold. With ``"text"``, columns whose
+        on_type_loss: what to do about a value that the type of its column cannot hold. With ``"text"``, columns whose
             values in the first block have no one type are text.
         losses: told about values that became NULL.
     """
@@ -168,7 +168,7 @@ class NdjsonDecoder:
         return SourceError(f"{self._called} {number}: {reason}", hint=self._hint(schema))
 
     def _first_wrong(self, message: str, block: bytes, schema: pa.Schema | None) -> tuple[int, int, str]:
-        """Return where the first line begins and ends with which those before can not be read, and what Arrow says of it.
+        """Return where the first line begins and ends with which those before cannot be read, and what Arrow says of it.
 
         By halves: to try one line after another takes minutes for a block of many, and where types are to be found, a line
         is wrong only together with others.
@@ -239,7 +239,7 @@ def _is_readable(block: bytes) -> bool:
 
 
 def _with_text_for_inexact(schema: pa.Schema, block: bytes) -> pa.Schema:
-    """Return ``schema`` with text where the first lines have numbers that a double can not hold exactly."""
+    """Return ``schema`` with text where the first lines have numbers that a double cannot hold exactly."""
     while found := first_inexact_number(block, schema):
         index = schema.get_field_index(found[1])
         schema = schema.set(index, schema.field(index).with_type(pyarrow().string()))

@@ -19,7 +19,7 @@ _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "
 
 
 class OptionError(ValueError):
-    """A format can not take an option as it is; ``allowed`` says what it takes.
+    """A format cannot take an option as it is; ``allowed`` says what it takes.
 
     Raised by formats when they are made; :func:`penstock.formats.format_by_name` puts their name to it.
     """

@@ -73,7 +73,7 @@ class ParquetDecoder:
                 for plain in without_views_in(self._as_declared(batch), self.schema, self._batch_bytes):
                     yield from pieces(plain, self._batch_bytes)
                     del plain
-                del batch  # or it would be here still while the next one is read
+                del batch  # or it would be kept alive while the next one is read
         if seen != self.total_rows:
             raise SourceError(f"the Parquet file has {seen} rows where it promises {self.total_rows}")
 

@@ -1,4 +1,4 @@
-"""Refuse columns whose type text can not hold, before the first row is written.
+"""Refuse columns whose type text cannot hold, before the first row is written.
 
 What the writers make of these is silent: bytes inside a list come out in another form than bytes outside, and two
 fields of one name are two keys of which every reader drops one.
@@ -20,7 +20,7 @@ __all__ = ["is_bytes", "is_string", "refuse_types"]
 
 
 def refuse_types(schema: pa.Schema, written: Callable[[Column], object]) -> None:
-    """Refuse every column that can not be written as text.
+    """Refuse every column that cannot be written as text.
 
     Args:
         schema: of the columns, taken out of dictionaries, extensions and run lengths.

@@ -1,4 +1,4 @@
-"""Compare the columns found with those expected."""
+"""Check that the columns of a stream are those expected."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Refuse values that text can not hold, where the writers would write something else without a word.
+"""Refuse values that text formats cannot hold, where the writers would silently write something else.
 
-Beyond their range arro3 writes the text of its own error (``"ERROR: Cast error: ..."``) or ``<invalid>`` as the value, and
-Arrow's CSV writer ``<value out of range: ...>``, or in a time zone a date that is simply another one. So the smallest and
-the largest value of each batch are looked at before it is written, also inside lists, structs, maps and dictionaries.
-Years are 0001 to 9999, as readers of ISO 8601 understand them.
+For values out of range arro3 writes the text of its own error (``"ERROR: Cast error: ..."``) or ``<invalid>``, and Arrow's
+CSV writer ``<value out of range: ...>`` or, with a time zone, simply a wrong date. So the smallest and the largest value of
+each batch are checked before it is written, also inside lists, structs, maps and dictionaries. Years may be 0001 to 9999,
+as readers of ISO 8601 understand them.
 """
 
 from __future__ import annotations

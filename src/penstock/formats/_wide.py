@@ -1,9 +1,9 @@
-"""Encode rows that have wide values a piece at a time, so that only the value itself is held whole.
+"""Encode rows with very large values in pieces, so that no copy of the whole row is made.
 
-A column writer holds a batch several times: as its own buffer, as the output that grows, and as the bytes that are handed on.
-For ordinary batches that is some MiB. A row of 64 MiB would be held five times, so it goes another way: a mark is put in the
-place of each wide value, the writer writes the row, and in the output the value takes the place of its mark. The value is
-written by the same writer, as many short texts, each between two marks: so that it comes out as if it had been one.
+A column writer holds a batch several times: in its own buffer, in the growing output, and in the bytes it returns. For
+ordinary batches that is some MiB, but a row of 64 MiB would be held five times. So each wide value of such a row is
+replaced by a mark, the writer writes the row, and in the output the value is put in the place of its mark. The same writer
+writes the value, as many short texts each between two marks, so that the result is the same as if it were written at once.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def encoded(batches: BatchStream, encoder: Callable[[pa.Schema], Encode]) -> Ite
             yield from _wide(plain, encode, encoder)
         else:
             yield plain.num_rows, encode(plain)
-        del plain  # or it would be here still while the next one is waited for
+        del plain  # or it would be kept alive while the next one is waited for
 
 
 def _unwrapped(batches: BatchStream, unwrapping: Mapping[int, _columns.Converter]) -> Iterator[pa.RecordBatch]:
@@ -67,7 +67,7 @@ def _unwrapped(batches: BatchStream, unwrapping: Mapping[int, _columns.Converter
             if start + step >= batch.num_rows:
                 del batch
             yield plain
-            del plain  # or it would be here still while the next one is waited for
+            del plain  # or it would be kept alive while the next one is waited for
 
 
 def _wide(
@@ -88,7 +88,7 @@ def _is_wide(column: Column) -> bool:
 
 
 def _spliced(row: pa.RecordBatch, wide: Sequence[int], encoder: Callable[[pa.Schema], Encode]) -> Iterator[bytes]:
-    """Yield the text of one row. A generator that has ended holds on to nothing, whoever still has it."""
+    """Yield the text of one row. A generator, because when it has ended it keeps nothing alive."""
     mark, text = _with_marks(row, wide, encoder)
     for index in wide:
         before, found, text = text.partition(mark.encode())

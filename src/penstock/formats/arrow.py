@@ -1,10 +1,10 @@
-"""Arrow's own formats (IPC): the data as it is in memory, every type exactly.
+"""Arrow's own formats (IPC), ``arrow`` and ``arrows``: the data as it is in memory, with every type kept exactly.
 
-There are two. The *stream* begins with the schema and ends with an end mark; the *file* (also known as Feather 2) is a
-stream between two marks, with a table of contents behind it, so that it can be read in any order. Both are written
-from beginning to end, and both are read so: what is asked for as one is recognised as the other.
+The *stream* (``arrows``) begins with the schema and ends with an end mark. The *file* (``arrow``, also known as Feather 2)
+is a stream between two magic numbers, followed by a table of contents, so that it can be read in any order. Here both are
+written and read from beginning to end, and when reading either is recognised, whichever was asked for.
 
-The end mark is optional in the standard, so Arrow takes a stream that was cut between two batches for a shorter one.
+The standard makes the end mark optional, so Arrow takes a stream that was cut off between two batches for a shorter one.
 Here it is required.
 """
 
@@ -34,14 +34,14 @@ _BATCH_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class _Ipc(BaseFormat):
-    """What both have in common.
+    """The base class of both formats.
 
     Args:
-        name: what ``--format`` calls it.
-        media_type: for HTTP and object stores.
-        codec: how the buffers inside are compressed when writing.
-        batch_bytes: hand on batches of at most so many bytes when reading.
-        max_batch_bytes: the largest batch allowed when reading; whoever wrote the data chose it.
+        name: its name for ``--format``.
+        media_type: the content type for HTTP and object stores.
+        codec: the compression of the buffers when writing.
+        batch_bytes: when reading, hand out batches of at most so many bytes.
+        max_batch_bytes: the largest batch allowed when reading. (The writer of the data has chosen their size.)
     """
 
     name: str
@@ -53,35 +53,35 @@ class _Ipc(BaseFormat):
     shaping: ClassVar[frozenset[str]] = frozenset({"codec"})
 
     def sized(self, batch_bytes: int) -> _Ipc:
-        """Return it for batches of at most ``batch_bytes``."""
+        """Return a copy for batches of at most ``batch_bytes``."""
         return replace(self, batch_bytes=batch_bytes)
 
     def encode(self, batches: BatchStream, out: ByteWriter) -> int:
         """Write every batch; return the number of rows. Does not close ``out``.
 
-        When anything fails, what was written so far has no end mark.
+        If anything fails, what was written so far has no end mark.
 
         Raises:
-            ConfigurationError: a column can not be written.
+            ConfigurationError: a column cannot be written.
         """
         rows = 0
         with finishing(out, lambda file: self._writer(file, batches.schema)) as writer:
             for batch in batches:
                 writer.write_batch(batch)
                 rows += batch.num_rows
-                del batch  # or it would be here still while the next one is read
+                del batch  # or it would be kept alive while the next one is read
         return rows
 
     @contextmanager
     def decode(self, stream: ByteReader, schema: pa.Schema | None = None) -> Iterator[BatchStream]:
-        """Read batches; the schema is read at once, the rest as it is asked for. Does not close ``stream``.
+        """Read batches; the schema is read at once, the rest while iterating. Does not close ``stream``.
 
         Args:
             stream: the bytes, of a file or a stream.
-            schema: what the columns must be.
+            schema: the columns the data must have; None for any.
 
         Raises:
-            SourceError: it is neither, is damaged, or stops before its end.
+            SourceError: the data is neither, is damaged, or stops before its end.
             BudgetExceeded: a batch is larger than ``max_batch_bytes``.
         """
         with ArrowDecoder(
@@ -110,7 +110,7 @@ class ArrowFile(_Ipc):
         """Write every batch; return the number of rows. Does not close ``out``.
 
         Raises:
-            ConfigurationError: a column can not be written; or its dictionary changes, which the file format does not allow.
+            ConfigurationError: a column cannot be written; or its dictionary changes, which the file format does not allow.
         """
         try:
             return super().encode(batches, out)

@@ -1,16 +1,17 @@
-"""gzip and zstd, both ways, as streams in bounded memory.
+"""Compress and decompress gzip and zstd, as streams in bounded memory.
 
-The end mark of a compressed stream (gzip's trailer, zstd's last block) says "this is all there was". So it is written
-in one place only: after the stream being compressed has ended by itself. A stream that raises leaves compressed
-bytes without their end, which every reader refuses. In the other direction, compressed bytes that stop before the end
-mark raise; they never look like a shorter stream.
+The end mark of a compressed stream (gzip's trailer, zstd's last block) says that the data is complete. So it is written
+only after the stream being compressed has ended without an error. If that stream raises, the compressed bytes have no end
+mark, and every reader refuses them. When reading, compressed bytes that stop before the end mark raise; they never look
+like a shorter stream.
 
-A compression may have a level: ``"gzip:9"``, ``"zstd:19"``. Higher ones are slower and smaller. zstd's are limited to
-19, which needs about 90 MiB; those above are for those who have gigabytes to spare on both sides.
+A compression may have a level: ``"gzip:9"``, ``"zstd:19"``. Higher levels are slower and the result is smaller. zstd's
+levels end at 19 here, which needs about 90 MiB; higher ones would take gigabytes on both sides.
 
-Arrow decompresses zstd: it holds that rule, with bounded output. ``zstandard``'s own readers end quietly where the data was
-cut, and its one-shot objects expand a few bytes to any size. Arrow does not compress: its output streams write the end
-mark when they are garbage-collected. For gzip, see :mod:`penstock.formats._gzip_reader`.
+Arrow decompresses zstd, as it keeps the rule above and its output is bounded. ``zstandard``'s own readers end silently
+where the data was cut off, and its one-shot objects expand a few bytes to any size. Arrow is not used to compress, because
+its output streams write the end mark when they are garbage-collected. For gzip, see
+:mod:`penstock.formats._gzip_reader`.
 """
 
 from __future__ import annotations
@@ -44,12 +45,12 @@ class _Compressor(Protocol):
 
 
 def compression_names() -> tuple[str, ...]:
-    """Return the names :func:`compress` and :func:`decompressing` know."""
+    """Return the names that :func:`compress` and :func:`decompressing` know."""
     return tuple(_COMPRESSIONS)
 
 
 def split_compression(text: str) -> tuple[str, int]:
-    """Return name and level of a compression: ``("zstd", 9)`` of ``"zstd:9"``, and the usual level of a bare name.
+    """Return the name and level of a compression: ``("zstd", 9)`` for ``"zstd:9"``; a bare name has its default level.
 
     Raises:
         ConfigurationError: there is no compression of that name, or it has no such level.
@@ -68,12 +69,12 @@ def split_compression(text: str) -> tuple[str, int]:
 def compress(stream: ByteReader, out: ByteWriter, name: str) -> int:
     """Read ``stream`` to its end, write it to ``out`` compressed, and return the number of bytes read.
 
-    Blocks where reading and writing block. When either raises, what was written so far has no end mark.
+    Blocks as reading and writing do. If either raises, what was written so far has no end mark.
 
     Args:
-        stream: what to compress.
-        out: where to; is not closed.
-        name: of the compression, with or without a level.
+        stream: the bytes to compress.
+        out: where the compressed bytes go; is not closed.
+        name: the compression, with or without a level.
 
     Raises:
         ConfigurationError: there is no compression of that name, or no such level.
@@ -91,9 +92,10 @@ def compress(stream: ByteReader, out: ByteWriter, name: str) -> int:
 
 @contextmanager
 def decompressing(stream: ByteReader, name: str) -> Iterator[ByteReader]:
-    """Give a reader of ``stream`` decompressed. Does not close ``stream``; an exception of it passes as it is.
+    """Open ``stream`` decompressed. Does not close ``stream``, whose exceptions are raised unchanged.
 
-    Several members or frames after each other read as one, and zeros after gzip's last are passed over. Holds some hundred KiB, however far the data expands.
+    Several members or frames after one another are read as one, and zeros after gzip's last member are ignored. Needs some
+    hundred KiB of memory, however far the data expands.
 
     Raises:
         ConfigurationError: there is no compression of that name.

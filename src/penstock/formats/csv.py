@@ -1,16 +1,15 @@
-r"""CSV as RFC 4180 has it, with a header line; NULL is an empty field, the empty string is ``""``.
+r"""CSV as in RFC 4180, with a header line. NULL is an empty field; the empty string is ``""``.
 
-Reading takes nothing for granted: every column is text unless the caller knows better (``schema``) or asks for
-guesses (``infer_types``), so that ``007``, ``1.10`` and ``2024-02-30`` arrive as they are. It is also strict about
-quotes. A lenient reader takes ``5" pipe`` as it stands, but then a quoted field that was cut off in the middle reads
-as a shorter one; here both are an error that names the line.
+Reading guesses nothing: every column is text unless the caller gives its type (``schema``) or asks for guesses
+(``infer_types``), so ``007``, ``1.10`` and ``2024-02-30`` arrive unchanged. It is also strict about quotes. A lenient
+reader accepts ``5" pipe``, but then reads a quoted field that was cut off as a shorter one; here both are errors that
+name the line.
 
-Writing quotes every string and no NULL, which keeps the two apart. PostgreSQL's ``COPY ... CSV`` follows the same
-rule, so its output reads back here, and ours there. What CSV has no form for goes as text: bytes as base64,
-lists and structs as JSON. NaN and the infinities are spelled as PostgreSQL does.
+Writing quotes every string and no NULL, so the two can be told apart. PostgreSQL's ``COPY ... CSV`` follows the same
+rule, so each can read the other's output. Values that CSV has no form for are written as text: bytes as base64, lists
+and structs as JSON. NaN and the infinities are spelled as in PostgreSQL.
 
-Other characters between fields and around text, another text for NULL, no header line: see :class:`Csv`. The encoding
-is always UTF-8.
+For another delimiter or quote, another text for NULL, or no header line, see :class:`Csv`. The encoding is always UTF-8.
 """
 
 from __future__ import annotations
@@ -52,19 +51,19 @@ class Csv(BaseFormat):
     r"""The CSV format.
 
     Args:
-        name: what ``--format`` calls it.
-        media_type: for HTTP and object stores.
+        name: its name for ``--format``.
+        media_type: the content type for HTTP and object stores.
         delimiter: one ASCII character between fields; a tab may be spelled ``\t`` or ``tab``.
-        quote: one ASCII character around text; inside, it is doubled.
-        null: what stands for NULL, without quotes; a string that happens to be the same stands in quotes.
+        quote: one ASCII character around text; inside text it is doubled.
+        null: the text that stands for NULL, unquoted; a string that happens to be the same is quoted.
         header: whether the first line names the columns.
-        names: what the columns are called when reading without a header line; None for ``column1``, ``column2``, ...
-        line_end: ``"\n"`` or ``"\r\n"`` (or ``lf``, ``crlf``) after each record when writing; reading takes both.
-        infer_types: when reading without a schema, guess types from the first block instead of taking text.
-        block_bytes: how much to read, parse and hand on at a time.
+        names: the column names when reading without a header line; None for ``column1``, ``column2``, ...
+        line_end: ``"\n"`` or ``"\r\n"`` (or ``lf``, ``crlf``) after each record when writing; reading accepts both.
+        infer_types: when reading without a schema, guess types from the first block instead of reading text.
+        block_bytes: how many bytes to read and parse at a time.
         max_record_bytes: the longest record allowed when reading.
-        on_type_loss: what to do about values that the type of their column can not hold, when reading.
-        losses: told about those that became NULL.
+        on_type_loss: when reading, what to do with values that the type of their column cannot hold.
+        losses: counts the values that became NULL.
     """
 
     name: str = "csv"
@@ -104,14 +103,14 @@ class Csv(BaseFormat):
 
     @property
     def concatenates(self) -> bool:
-        """Whether a file is just its records."""
+        """Whether a file is just its records, without a header line."""
         return not self.header
 
     def encode(self, batches: BatchStream, out: ByteWriter) -> int:
         """Write a header line and every batch; return the number of rows. Does not close ``out``.
 
         Raises:
-            ConfigurationError: a column has a type or a value that CSV can not hold, or there are rows without columns.
+            ConfigurationError: CSV cannot hold the type or a value of a column, or there are rows without columns.
         """
         refuse_types(_columns.unwrapping(batches.schema)[0], json_text)
         if self.header:
@@ -132,16 +131,15 @@ class Csv(BaseFormat):
 
     @contextmanager
     def decode(self, stream: ByteReader, schema: pa.Schema | None = None) -> Iterator[BatchStream]:
-        """Read batches; the header line is read at once, the rest as it is asked for. Does not close ``stream``.
+        """Read batches; the header line is read at once, the rest while iterating. Does not close ``stream``.
 
         Args:
-            stream: the bytes, UTF-8. Without any, there are no columns and no rows.
-            schema: the columns the header must name, with their types; None for text (or ``infer_types``).
+            stream: the bytes, UTF-8. An empty stream has no columns and no rows.
+            schema: the columns that the header must name, with their types; None for text (or ``infer_types``).
                 A field of bytes is base64 in the text.
 
         Raises:
-            SourceError: the header is not what the schema says, or (while iterating) a record is not what it should
-                be; names the line.
+            SourceError: the header does not match the schema, or (while iterating) a record is invalid; names the line.
             BudgetExceeded: a record is longer than ``max_record_bytes``.
         """
         layout = CsvLayout(self.delimiter, self.quote, self.null, self.header, self.names)

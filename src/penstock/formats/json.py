@@ -1,6 +1,6 @@
-"""JSON: one array of objects. What stands in it is as in NDJSON, see :mod:`penstock.formats.ndjson`.
+"""JSON: one array of objects, whose values are as in NDJSON; see :mod:`penstock.formats.ndjson`.
 
-Both ways it goes through memory record by record: an array of any size is written and read in bounded memory.
+An array of any size is written and read record by record, in bounded memory.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ class Json(BaseFormat):
     """The JSON format: an array of objects.
 
     Args:
-        name: what ``--format`` calls it.
-        media_type: for HTTP and object stores.
-        records: where the array is when reading: names of fields with dots between them (``data.items``); ``""`` when
-            it is the whole document.
-        block_bytes: how much to read, parse and hand on at a time.
-        first_block_bytes: how much to look at for the types, when reading without a schema.
+        name: its name for ``--format``.
+        media_type: the content type for HTTP and object stores.
+        records: when reading, where the array is: names of fields with dots between them (``data.items``); ``""`` if
+            the whole document is the array.
+        block_bytes: how many bytes to read and parse at a time.
+        first_block_bytes: how many bytes to infer types from, when reading without a schema.
         max_record_bytes: the longest record allowed when reading.
-        on_type_loss: what to do about values that the type of their column can not hold, when reading.
-        losses: told about those that became NULL.
+        on_type_loss: when reading, what to do with values that the type of their column cannot hold.
+        losses: counts the values that became NULL.
     """
 
     name: str = "json"
@@ -53,12 +53,12 @@ class Json(BaseFormat):
     shaping: ClassVar[frozenset[str]] = frozenset({"records"})
 
     def encode(self, batches: BatchStream, out: ByteWriter) -> int:
-        """Write every batch, a record a line; return the number of rows. Does not close ``out``.
+        """Write every batch, one record per line; return the number of rows. Does not close ``out``.
 
-        When anything fails, the closing bracket is never written.
+        If anything fails, the closing bracket is not written.
 
         Raises:
-            ConfigurationError: two columns have the same name, or one has a type or a value that JSON can not hold.
+            ConfigurationError: two columns have the same name, or JSON cannot hold the type or a value of a column.
         """
         rows = 0
         separator = b"[\n"
@@ -79,14 +79,14 @@ class Json(BaseFormat):
 
     @contextmanager
     def decode(self, stream: ByteReader, schema: pa.Schema | None = None) -> Iterator[BatchStream]:
-        """Read batches; the first block is read at once, the rest as it is asked for. Does not close ``stream``.
+        """Read batches; the first block is read at once, the rest while iterating. Does not close ``stream``.
 
         Args:
             stream: the bytes, UTF-8.
-            schema: the fields allowed, with their types; None to find them in the first block.
+            schema: the fields allowed, with their types; None to infer them from the first block.
 
         Raises:
-            SourceError: it is no array of objects, or a record is not what it should be; names the record.
+            SourceError: the data is no array of objects, or a record is invalid; names the record.
             BudgetExceeded: a record is longer than ``max_record_bytes``.
         """
         blocks = records_as_lines(

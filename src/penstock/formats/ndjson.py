@@ -1,14 +1,13 @@
-"""NDJSON (JSON Lines): one JSON object a line. The format to copy when adding one.
+"""NDJSON (JSON Lines): one JSON object per line. To add a format of your own, start from this module.
 
 Writing keeps every value: decimals are numbers with all their digits, timestamps ISO 8601 text (with offset where
 there is a time zone), bytes base64 text, NULL an explicit ``null``. JSON has no NaN and no infinity: they become the
 strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``, as PostgreSQL's ``to_json`` writes them. What has no form in text,
 such as a year beyond 9999, is an error that names the column: see :mod:`penstock.formats._text_limits`.
 
-Reading finds the columns and their types in the first :data:`FIRST_BLOCK_BYTES`, and nothing bends to them later:
-a field that appears afterwards, a value of another type, or a number that neither an int64 nor a double holds exactly,
-is an error that names the line, or for the latter two what ``on_type_loss`` says. Text stays text, also where it looks like a
-date.
+Reading infers the columns and their types from the first :data:`FIRST_BLOCK_BYTES`, and later values are not made to fit.
+A field that appears afterwards is an error that names the line. A value of another type, or a number that neither an
+int64 nor a double holds exactly, is treated as ``on_type_loss`` says. Text stays text, even if it looks like a date.
 """
 
 from __future__ import annotations
@@ -51,13 +50,13 @@ class Ndjson(BaseFormat):
     """The NDJSON format.
 
     Args:
-        name: what ``--format`` calls it.
-        media_type: for HTTP and object stores.
-        block_bytes: how much to read, parse and hand on at a time.
-        first_block_bytes: how much to look at for the types, when reading without a schema.
+        name: its name for ``--format``.
+        media_type: the content type for HTTP and object stores.
+        block_bytes: how many bytes to read and parse at a time.
+        first_block_bytes: how many bytes to infer types from, when reading without a schema.
         max_record_bytes: the longest line allowed when reading.
-        on_type_loss: what to do about values that the type of their column can not hold, when reading.
-        losses: told about those that became NULL.
+        on_type_loss: when reading, what to do with values that the type of their column cannot hold.
+        losses: counts the values that became NULL.
     """
 
     name: str = "ndjson"
@@ -70,14 +69,14 @@ class Ndjson(BaseFormat):
 
     @property
     def concatenates(self) -> bool:
-        """True: a file is its lines."""
+        """True: a file is nothing but its lines."""
         return True
 
     def encode(self, batches: BatchStream, out: ByteWriter) -> int:
         """Write every batch; return the number of rows. Does not close ``out``.
 
         Raises:
-            ConfigurationError: two columns have the same name, or one has a type or a value that JSON can not hold.
+            ConfigurationError: two columns have the same name, or one has a type or a value that JSON cannot hold.
         """
         rows = 0
         for count, lines in encoded_lines(batches):
@@ -94,14 +93,14 @@ class Ndjson(BaseFormat):
 
     @contextmanager
     def decode(self, stream: ByteReader, schema: pa.Schema | None = None) -> Iterator[BatchStream]:
-        """Read batches; the first block is read at once, the rest as it is asked for. Does not close ``stream``.
+        """Read batches; the first block is read at once, the rest while iterating. Does not close ``stream``.
 
         Args:
-            stream: the bytes, UTF-8. Without any, there are no columns and no rows.
-            schema: the fields allowed, with their types; None to find them in the first block.
+            stream: the bytes, UTF-8. An empty stream has no columns and no rows.
+            schema: the fields allowed, with their types; None to infer them from the first block.
 
         Raises:
-            SourceError: a line is not what it should be; names it.
+            SourceError: a line is invalid; names the line.
             BudgetExceeded: a line is longer than ``max_record_bytes``.
         """
         blocks = whole_records(
@@ -115,12 +114,12 @@ class Ndjson(BaseFormat):
 
 
 def encoded_lines(batches: BatchStream) -> Iterator[tuple[int, Iterable[bytes]]]:
-    """Yield, for some rows at a time, their number and the pieces of their lines, the last one without its line end.
+    """Yield, for some rows at a time, their number and the pieces of their lines, the last line without its line end.
 
-    Without it, because JSON has something else there, and taking it away later would copy everything.
+    JSON needs something else in place of that line end, and removing it later would copy everything.
 
     Raises:
-        ConfigurationError: two columns have the same name, or one has a type or a value that JSON can not hold.
+        ConfigurationError: two columns have the same name, or one has a type or a value that JSON cannot hold.
     """
     _refuse_repeated_names(batches.schema.names)
     refuse_types(_columns.unwrapping(batches.schema)[0], json_text)
@@ -145,10 +144,10 @@ def _encoder(schema: pa.Schema) -> Encode:
 
 @final
 class _Lines:
-    """Writes lines into room made beforehand, as much as those before took.
+    """Writes lines into a buffer allocated beforehand, as large as the previous one turned out.
 
-    A buffer that grows is allocated again and again, in sizes that fit nowhere afterwards: measured, that was most of what
-    memory grew by from one million rows to ten.
+    A growing buffer is reallocated again and again, in sizes that fragment memory: that was measured to cause most of the
+    growth in memory from one million rows to ten.
     """
 
     def __init__(self) -> None:

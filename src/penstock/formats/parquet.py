@@ -1,11 +1,11 @@
-"""Parquet: columns, compressed, with types that databases and dataframes share.
+"""Parquet: compressed columns, with types that databases and data frames share.
 
-A Parquet file ends with its table of contents, and is nothing without it. That is written only after the data has
-ended by itself: Arrow's writer would also write it after an error, when it is closed or garbage-collected, and a
-short file would look complete.
+A Parquet file ends with its table of contents, without which it cannot be read. That is written only after the data has
+ended without an error. (Arrow's writer, when closed or garbage-collected, would write it after an error too, and an
+incomplete file would look complete.)
 
-Writing goes from beginning to end, one row group after another, each bounded in bytes rather than rows. Reading begins
-at the end, so it needs a stream that can be read from anywhere: a file, an object in a store.
+Writing goes from beginning to end, one row group after another, each bounded in bytes rather than rows. Reading starts at
+the end of the file, so it needs a stream with random access: a file, or an object in a store.
 """
 
 from __future__ import annotations
@@ -47,13 +47,14 @@ class Parquet(BaseFormat):
     """The Parquet format.
 
     Args:
-        name: what ``--format`` calls it.
-        media_type: for HTTP and object stores.
-        codec: how the pages are compressed when writing, perhaps with a level (``zstd:9``); None for zstd. If it is
-            given, bytes of another Parquet file are not passed through as they are.
-        row_group_bytes: bytes of Arrow data in a row group when writing; so much is held. None for four batches.
-        batch_bytes: about how many bytes of Arrow data a batch is to have.
-        columns: read no others.
+        name: its name for ``--format``.
+        media_type: the content type for HTTP and object stores.
+        codec: the compression of pages when writing, perhaps with a level (``zstd:9``); None for zstd. If it is given,
+            bytes of another Parquet file are not passed through untouched.
+        row_group_bytes: bytes of Arrow data in a row group when writing, all of which is held in memory. None for four
+            batches.
+        batch_bytes: about how many bytes of Arrow data a batch should have.
+        columns: the columns to read; None for all.
     """
 
     name: str = "parquet"
@@ -76,21 +77,21 @@ class Parquet(BaseFormat):
             )
 
     def sized(self, batch_bytes: int) -> Parquet:
-        """Return it for batches of about ``batch_bytes``, and row groups of four of them unless told otherwise."""
+        """Return a copy for batches of about ``batch_bytes``, with row groups of four of them unless set otherwise."""
         return replace(self, batch_bytes=batch_bytes)
 
     def projected(self, columns: Sequence[str]) -> Parquet:
-        """Return it for reading these columns only."""
+        """Return a copy that reads only these columns."""
         return replace(self, columns=tuple(columns))
 
     def encode(self, batches: BatchStream, out: ByteWriter) -> int:
         """Write every batch; return the number of rows. Does not close ``out``.
 
-        Holds one row group. When anything fails, what was written so far has no table of contents, and no reader takes
-        it for a Parquet file.
+        Holds one row group in memory. If anything fails, what was written so far has no table of contents, and no reader
+        takes it for a Parquet file.
 
         Raises:
-            ConfigurationError: Parquet has no type for a column; names it.
+            ConfigurationError: Parquet has no type for a column; names the column.
         """
         _check_types(batches.schema)
         most = self.row_group_bytes or self.batch_bytes * _BATCHES_IN_A_ROW_GROUP
@@ -106,20 +107,20 @@ class Parquet(BaseFormat):
                 except pyarrow().ArrowInvalid as exc:
                     raise ConfigurationError(f"Parquet can not hold a value: {exc}") from exc
                 rows += table.num_rows
-                del table  # or it would be here still while the next one is waited for
+                del table  # or it would be kept alive while the next one is waited for
                 group = next(groups, None)
         return rows
 
     @contextmanager
     def decode(self, stream: ByteReader, schema: pa.Schema | None = None) -> Iterator[BatchStream]:
-        """Read batches; the table of contents is read at once, the rest as it is asked for. Does not close ``stream``.
+        """Read batches; the table of contents is read at once, the rest while iterating. Does not close ``stream``.
 
         Args:
             stream: the bytes, with ``seek`` and ``tell``.
-            schema: what the columns must be.
+            schema: the columns the file must have; None for any.
 
         Raises:
-            SourceError: it is no Parquet, is damaged, or was cut short.
+            SourceError: the data is not Parquet, is damaged, or was cut off.
         """
         with ParquetDecoder(stream, schema, batch_bytes=self.batch_bytes, columns=self.columns) as decoder:
             yield decoder

@@ -1,14 +1,17 @@
-"""Find what outlived its scope, from the outside, and prove of threads and tasks that they will never wake.
+"""Find threads, tasks, processes, sockets and other things that outlived their scope, and prove which never end.
 
-goleak for Python. It asks nothing of the code it watches and needs the standard library only::
+goleak for Python. It requires nothing of the code it watches, and only the standard library::
 
     from penstock.leaks import leakcheck
 
     with leakcheck():
         code_that_must_leave_nothing_behind()
 
-What is reported is either *proven*, as nothing in the process can reach what a thread or task waits on, or
-*suspected*. ``docs/leaks.md`` has the argument, the rules and the limits.
+A reported thread or task is *proven* to be stuck if nothing in the process can reach what it waits for, so that nothing
+can ever wake it. Everything else is *suspected*. ``docs/leaks.md`` has the argument, the rules and the limits.
+
+Also the pytest plugin (``pytest --leakcheck``) and ``penstock leaks script.py`` are built on this package, which itself
+stands on ``penstock.core`` alone.
 """
 
 from penstock.errors import LeakError

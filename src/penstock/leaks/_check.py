@@ -1,7 +1,7 @@
-"""The check itself: take a snapshot, be patient with stragglers, describe what is left.
+"""The check itself: take a snapshot, wait for things that are on their way out, describe what is left.
 
-The patience is goleak's: look again after 1 microsecond, then after twice as long, up to every 100 milliseconds. So
-a thread that is on its way out costs microseconds, and a leak costs the whole grace.
+The waiting follows goleak: look again after 1 microsecond, then after twice as long, up to every 100 milliseconds. So a
+thread that is about to end costs microseconds, while a leak costs the whole grace.
 """
 
 from __future__ import annotations
@@ -23,23 +23,27 @@ __all__ = ["GRACE_SECONDS", "Snapshot", "find_leaks", "find_leaks_async", "snaps
 
 GRACE_SECONDS = 0.5
 _FIRST_PAUSE = 1e-6
-_KINDS = get_args(Kind)  # causes before what they hold
+_KINDS = get_args(Kind)  # in the order of the report: causes before what they hold
 _LONGEST_PAUSE = 0.1
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Snapshot:
-    """What was there at one moment. Keeps none of it alive."""
+    """What existed at one moment, made by :func:`snapshot`. Keeps none of it alive.
+
+    Attributes:
+        taken_at: when, on the clock of ``time.monotonic``.
+    """
 
     taken_at: float
     _baselines: tuple[Any, ...] = field(repr=False)
 
 
 def snapshot() -> Snapshot:
-    """Remember what is there now, so that a later check passes over it.
+    """Remember what exists now, so that a later check ignores it. Does not block.
 
-    For as long as it is held, the places where threads, tasks and processes are started and queues, events and the
-    like are made are noted (a microsecond each).
+    As long as the snapshot is held, the places where threads, tasks and processes are started, and where queues, events
+    and the like are made, are recorded for the report (about a microsecond each).
     """
     taken = Snapshot(monotonic(), tuple(finder.baseline() for finder in FINDERS))
     origins.watched(taken)
@@ -53,17 +57,21 @@ def find_leaks(
     grace: float = GRACE_SECONDS,
     strict: bool = False,
 ) -> LeakReport:
-    """Return what is still there and should not be.
+    """Return a report of what still exists and should not.
 
-    Blocks for up to ``grace`` seconds while something is left, and not at all when nothing is.
+    Blocks for up to ``grace`` seconds if something is left, and not at all if nothing is. Raises nothing for a leak;
+    see :class:`leakcheck` for that.
 
     Args:
-        since: pass over what was there then. None: everything in the process, of descriptors everything opened since
-            ``penstock.leaks`` was imported.
+        since: ignore what existed at this snapshot. None checks everything in the process, and of file descriptors
+            those opened since ``penstock.leaks`` was imported.
         ignore: rules made by :func:`penstock.leaks.ignore`, in addition to the built-in ones.
-        grace: seconds to wait for stragglers.
-        strict: report also what will probably end or serve on by itself: daemon threads in a wait with a timeout,
-            threads waiting for work on a queue that a module global holds, idle workers of executors.
+        grace: seconds to wait for things that are still on their way out.
+        strict: also report what will probably end by itself or is a service: daemon threads in a wait with a timeout,
+            threads that wait for work on a queue which a module global holds, idle workers of executors.
+
+    Returns:
+        The report; it is false if nothing was left.
     """
     patience = _Patience(since, tuple(ignore), grace, strict)
     for pause in patience.pauses():
@@ -78,7 +86,7 @@ async def find_leaks_async(
     grace: float = GRACE_SECONDS,
     strict: bool = False,
 ) -> LeakReport:
-    """Do what :func:`find_leaks` does, in a task: the event loop goes on while it waits. asyncio and trio."""
+    """Do what :func:`find_leaks` does in an asyncio or trio task: the event loop goes on while this waits."""
     from penstock.leaks._finders.loops import pause_in_loop
 
     patience = _Patience(since, tuple(ignore), grace, strict)
@@ -88,7 +96,7 @@ async def find_leaks_async(
 
 
 class _Patience:
-    """One check: the rounds of looking, without the waiting between them."""
+    """One check: its rounds of looking. The caller does the waiting between them, in a thread or a task."""
 
     def __init__(self, since: Snapshot | None, ignore: tuple[Ignore, ...], grace: float, strict: bool) -> None:
         self._baselines = since._baselines if since is not None else (None,) * len(FINDERS)
@@ -102,18 +110,18 @@ class _Patience:
         self._dozing: set[Any] = set()
 
     def pauses(self) -> Generator[float]:
-        """Yield how long to wait before looking again, until nothing is left or the grace is over."""
+        """Look, and yield the seconds to wait before the next look, until nothing is left or the grace is over."""
         pause = _FIRST_PAUSE
         while self._look():
             remaining = self._began + self._grace - monotonic()
             if remaining <= 0:
                 return
             if remaining < self._grace / 2 and not self._has_collected:
-                # What is garbage may end a thread as it goes, as a dropped executor ends its workers. The tasks
-                # found are still held here: the collector would make an end of them, and of their traces.
+                # Collecting garbage may end threads, as a dropped executor ends its workers. The tasks found are
+                # still held here, or the collector would destroy them, and what there is to say about them.
                 self._has_collected = True
                 gc.collect()
-            self._left = []  # holds what it is about, and must not while that may still go away
+            self._left = []  # these hold the things found, and must not while those may still go away
             yield min(pause, remaining)
             pause = min(2 * pause, _LONGEST_PAUSE)
 

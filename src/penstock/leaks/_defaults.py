@@ -1,4 +1,4 @@
-"""What is passed over unless a check is strict, each with its reason."""
+"""The built-in ``ignore`` rules, each with its reason: those of every check, and those that ``strict`` switches off."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["ALWAYS_IGNORED", "DEFAULT_IGNORES"]
 
 
 def _is_trio_worker_with_a_job(straggler: Straggler) -> bool:
-    """Whether a job waits for the trio worker that this is: until it is scheduled, it stands where an idle one does."""
+    """Whether this trio worker has been given a job that it has not begun: it looks idle until it is scheduled."""
     frames = [frame for frame in getattr(straggler, "frames", ()) if frame.f_code.co_name == "_work"]
     return any(getattr(variables(frame).get("self"), "_job", None) is not None for frame in frames)
 
 
-#: Tools that look at the program, and are no part of it. Passed over even by a strict check.
+#: Tools that observe the program and are no part of it. Ignored even by a strict check.
 ALWAYS_IGNORED: tuple[Ignore, ...] = (
     Ignore(kind="thread", any_function="penstock.leaks._faces.watch.*", reason="the thread of leaks.watch()"),
     Ignore(kind="task", any_function="penstock.leaks._check.find_leaks_async", reason="a check in another task"),
@@ -32,7 +32,7 @@ ALWAYS_IGNORED: tuple[Ignore, ...] = (
     Ignore(kind="thread", any_function="ipykernel.*", reason="the machinery of a notebook"),
 )
 
-#: What idles by design and goes away with its owner.
+#: What idles by design and ends with its owner.
 DEFAULT_IGNORES: tuple[Ignore, ...] = (
     *ALWAYS_IGNORED,
     Ignore(

@@ -1,4 +1,4 @@
-"""What a check passes over, and why."""
+"""``ignore()``: rules for what a check does not report, and how they are matched."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WAITS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ignore:
-    """A rule: what matches every given field is not reported. Made by :func:`ignore`."""
+    """A rule: things that match every given field are not reported. Made by :func:`ignore`, which describes the fields."""
 
     kind: str | None = None
     name: str | None = None
@@ -30,7 +30,7 @@ class Ignore:
     unless: Callable[[Straggler], bool] | None = None
 
     def matches(self, straggler: Straggler) -> bool:
-        """Whether the rule covers ``straggler``."""
+        """Whether the rule applies to ``straggler``."""
         return (
             (self.kind is None or self.kind == straggler.kind)
             and (self.name is None or fnmatchcase(straggler.name, self.name))
@@ -50,20 +50,20 @@ def ignore(
     created_by: str | None = None,
     reason: str = "",
 ) -> Ignore:
-    """Return a rule for the ``ignore=`` of a check; everything that matches all of the given fields is passed over.
+    """Return a rule for the ``ignore=`` of a check. Things that match all of the given conditions are not reported.
 
-    Functions are given as ``module.qualified_name`` or any tail of that: ``worker`` covers ``jobs.Pool.worker``. All
-    values may hold the wildcards ``*``, ``?`` and ``[...]``.
+    Functions are given as ``module.qualified_name`` or any tail of it: ``worker`` matches ``jobs.Pool.worker``. Except
+    for ``kind``, the wildcards ``*``, ``?`` and ``[...]`` may be used.
 
     Args:
-        kind: what it is: "thread", "task", "fd" and so on.
-        name: the name of the thread or task, the command of the process, the path of the file.
-        top_function: the innermost Python function it is in, or the innermost but for those of ``threading``,
-            ``queue``, ``asyncio`` and the like that only wait.
+        kind: the kind of thing: ``"thread"``, ``"task"``, ``"fd"`` and so on, as in :class:`Leak`.
+        name: the name of the thread or task, the command line of the process, the path of the file.
+        top_function: the innermost Python function it is in; or the innermost one outside ``threading``, ``queue``,
+            ``asyncio`` and the like, whose functions only wait.
         any_function: a function anywhere on its stack.
-        created_by: the function that started or made it. Known for what was started while a check, the pytest plugin
-            or ``trace_starts()`` was on.
-        reason: why; for whoever reads the rule later.
+        created_by: the function that started or made it. Known for things started during a check, under the pytest
+            plugin, or while ``trace_starts()`` is on.
+        reason: why the rule exists, for whoever reads it later.
 
     Raises:
         ConfigurationError: nothing but a reason was given, which would ignore everything.
@@ -77,7 +77,7 @@ def ignore(
 
 
 def ignored(straggler: Straggler, rules: Iterable[Ignore]) -> bool:
-    """Whether one of ``rules`` covers ``straggler``."""
+    """Whether one of ``rules`` applies to ``straggler``."""
     return any(rule.matches(straggler) for rule in rules)
 
 
@@ -88,7 +88,7 @@ def _top(straggler: Straggler) -> list[str]:
 
 
 def _is_called(function: str | None, pattern: str) -> bool:
-    """Whether ``pattern`` is the dotted name ``function``, or a tail of it."""
+    """Whether ``pattern`` matches the dotted name ``function``, or a tail of it."""
     if function is None:
         return False
     plain = function.replace("<locals>.", "")

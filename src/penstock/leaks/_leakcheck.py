@@ -1,4 +1,4 @@
-"""``leakcheck``: a block or a function that must leave nothing behind."""
+"""``leakcheck``: check that a block, or each call of a function, leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class leakcheck:  # noqa: N801  a block and a decorator, used in lower case like the standard library's own
-    """Check that a block, or every call of a function, leaves nothing behind; raise LeakError naming what it left.
+    """Check that a block, or each call of a function, leaves nothing behind; raise ``LeakError`` if it does.
 
-    ``with leakcheck():``, ``async with leakcheck():``, and ``@leakcheck()`` on functions of both kinds. Costs well
-    under a millisecond when nothing is left; up to ``grace`` seconds when something is. If the block raises, its
-    exception goes on, with the report of what was left as a note.
+    Use it as ``with leakcheck():``, as ``async with leakcheck():``, or as ``@leakcheck()`` on functions, plain or
+    ``async``. Leaving the block takes well under a millisecond if nothing is left, and blocks for up to ``grace``
+    seconds if something is (``async with`` lets the event loop go on). If the block raises, its exception is raised
+    unchanged, with a report of what was left as a note.
 
     Args:
-        since: pass over what was there then; default: when the block is entered.
+        since: ignore what existed at this snapshot; None means when the block is entered.
         ignore: rules made by :func:`penstock.leaks.ignore`, in addition to the built-in ones.
-        grace: seconds to wait for stragglers.
-        strict: report also what will probably end or serve on by itself; see :func:`find_leaks`.
+        grace: seconds to wait for things that are still on their way out.
+        strict: also report what will probably end by itself or is a service; see :func:`find_leaks`.
 
     Raises:
-        LeakError: something was left.
+        LeakError: something was left behind; its ``report`` says what.
     """
 
     def __init__(

@@ -1,11 +1,11 @@
-"""The proof: which of the threads and tasks that wait can never be woken; and the description of all that is left.
+"""The proof of which waiting threads and tasks can never be woken, and the description of everything that is left.
 
-A thread that waits for good is *dead* when nobody can reach what it waits on but other dead ones. So take all that
-wait for good, find out who can reach what they wait on, and strike off each that somebody alive can reach; a thread
-struck off is alive, and so is all that its functions hold; repeat until nothing changes. What is left over can only
-be reached from itself. ``docs/leaks.md`` has the argument and its limits.
+A thread that waits without a timeout is *dead* if only other dead ones can reach what it waits on. To find the dead,
+take all that wait without a timeout, and find out who can reach what they wait on. Strike off each that something alive
+can reach; a thread struck off is alive, and so is everything its functions hold. Repeat until nothing changes. What
+remains can only be reached from itself. ``docs/leaks.md`` has the argument and its limits.
 
-Other threads run meanwhile. A verdict is believed only if two searches in a row see the same.
+Other threads run meanwhile, so a verdict counts only if two searches in a row agree.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _Owner = tuple[str, int]
 
 
 def describe(left: Sequence[Straggler], seen_seconds: Mapping[Hashable, float], *, strict: bool) -> list[Leak]:
-    """Return a leak for everything in ``left`` that has no business to be there."""
+    """Return a leak for everything in ``left`` that should not exist any more."""
     judged = verdicts([straggler for straggler in left if isinstance(straggler, Parked)])
     waiting: list[Leak] = []
     for straggler in left:
@@ -53,7 +53,7 @@ def describe(left: Sequence[Straggler], seen_seconds: Mapping[Hashable, float], 
 
 
 def verdicts(stragglers: Sequence[Parked]) -> dict[Hashable, Verdict]:
-    """Return a verdict for each of ``stragglers`` that waits for somebody in this process."""
+    """Return a verdict for each of ``stragglers`` that waits for something in this process."""
     if not any(straggler.awaited() is not None for straggler in stragglers):
         return {}
     with Memory() as memory:
@@ -77,7 +77,7 @@ def _verdicts(stragglers: Sequence[Parked], memory: Memory) -> dict[Hashable, Ve
 
 
 def _obstacle(memory: Memory) -> str | None:
-    """Return what makes every proof impossible here, if anything does."""
+    """Return what makes all proofs impossible in this process, if anything does."""
     if sys.implementation.name != "cpython" or not getattr(sys, "_is_gil_enabled", lambda: True)():
         return "a proof needs the reference counts of CPython with the GIL"
     if not memory.is_readable:
@@ -87,7 +87,7 @@ def _obstacle(memory: Memory) -> str | None:
 
 @dataclass(slots=True)
 class _Waiting:
-    """One that waits for good. Holds no reference to what it waits on."""
+    """A thread or task that waits without a timeout. Holds no reference to what it waits on."""
 
     owner: _Owner
     target: int
@@ -99,7 +99,7 @@ class _Waiting:
 
 
 class _Round:
-    """One search, and what follows from it."""
+    """One search of memory, and the conclusions from it."""
 
     def __init__(self, stragglers: Sequence[Parked], memory: Memory) -> None:
         self._waiting: dict[_Owner, _Waiting] = {}
@@ -114,7 +114,7 @@ class _Round:
         self._alive = self._fixed_point()
 
     def _take_threads(self, targets: list[Any], memory: Memory) -> None:
-        """Take every thread that waits for good, not only those that are asked about: one may wait for another."""
+        """Take every thread that waits without a timeout, not only those asked about: one may wait for another."""
         for straggler in ThreadFinder().stragglers(None):
             self._asked[straggler.identity] = owner = ("thread", straggler.ident)
             target = straggler.awaited()
@@ -144,7 +144,7 @@ class _Round:
                 targets.append(target)
 
     def _fixed_point(self) -> set[_Owner]:
-        """Return those that may be woken."""
+        """Return the threads and tasks that something alive may wake, once nothing changes any more."""
         if not self._graph.complete:
             return set(self._waiting)
         alive: set[_Owner] = set()
@@ -165,17 +165,17 @@ class _Round:
         return waiting.target in reached or self._may_be_cleaned_up(waiting)
 
     def _may_be_cleaned_up(self, waiting: _Waiting) -> bool:
-        """Whether something that reaches what it waits on is garbage that runs code when it goes; see ``cleanup``."""
+        """Whether garbage that runs code when it is collected can reach what it waits on; see ``cleanup``."""
         behind = self._graph.reaching(waiting.target)
         return bool(behind & self._graph.tasks) and bool(behind & self._graph.cleanup - waiting.parts)
 
     def summary(self) -> tuple[object, ...]:
-        """Return what another search must have in common with this one."""
+        """Return the facts in which a second search must agree with this one."""
         positions = {owner: (w.target, w.position, w.joins) for owner, w in self._waiting.items() if w.target}
         return (positions, self._alive, set(self._graph.roots), self._graph.complete)
 
     def verdict(self, identity: Hashable, *, agrees: bool) -> Verdict | None:
-        """Return the verdict on one that waits for good; None on any other."""
+        """Return the verdict on one that waits without a timeout; None for any other."""
         owner = self._asked.get(identity)
         if owner in self._unseen:
             return Verdict(False, "it cannot be seen for certain which object it waits on")

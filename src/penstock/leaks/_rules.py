@@ -1,4 +1,4 @@
-"""Rules of what to ignore, written as text: on the command line and in configuration files."""
+"""Parse ``ignore`` rules written as text, on the command line or in configuration files."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ CONDITIONS = ("kind", "name", "top_function", "any_function", "created_by")
 
 
 def rule_of(line: str) -> Ignore:
-    """Return the rule that a line such as ``kind=thread name="my worker*"  # why`` stands for.
+    """Parse a line such as ``kind=thread name="my worker*"  # why``.
 
     Raises:
-        ConfigurationError: it does not stand for one.
+        ConfigurationError: the line is not a rule.
     """
     text, _, reason = line.partition(" #")
     try:

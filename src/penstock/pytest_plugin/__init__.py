@@ -8,8 +8,8 @@
         with leakcheck():         a part of a test
             ...
 
-pytest imports this at every start of everybody who has penstock installed. So it imports nothing: the rest is loaded
-when a check is asked for.
+pytest imports this module at every start wherever penstock is installed. So it imports nothing itself: the rest is
+loaded when a check is asked for.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _switch_on(config: pytest.Config, mode: str) -> None:
 
 @pytest.fixture
 def leakcheck() -> type[leakcheck_type]:
-    """Return what ``penstock.leaks.leakcheck`` is, to check a part of a test with it."""
+    """Give a test the class ``penstock.leaks.leakcheck``, to check a part of it in a ``with`` block."""
     from penstock.leaks import leakcheck
 
     return leakcheck
@@ -94,12 +94,12 @@ def leakcheck() -> type[leakcheck_type]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Have the last word on what is shown of a test; all other plugins are registered by now."""
+    """Register last, when all other plugins are registered, to have the last word on what is shown of a test."""
     session.config.pluginmanager.register(_Status())
 
 
 class _Status:
-    """Shows what became of a checked test when that is known: after its teardown, instead of after its call."""
+    """Shows the outcome of a checked test when it is known: after its teardown, instead of after its call."""
 
     def __init__(self) -> None:
         self._of_call: dict[str, tuple[Any, ...]] = {}
@@ -108,7 +108,7 @@ class _Status:
     def pytest_report_teststatus(
         self, report: pytest.TestReport | pytest.CollectReport
     ) -> Generator[None, tuple[Any, ...], tuple[Any, ...]]:
-        """Withhold what is said of a call that passed until its teardown is over, and has left nothing."""
+        """Do not report a call as passed until its teardown is over and nothing was left behind."""
         status = yield
         state = getattr(report, "penstock_leakcheck", None)
         if state is None or type(report) is not pytest.TestReport:  # subtests derive from it; they are parts of a test
@@ -128,7 +128,7 @@ _PASSED = ("passed", ".", "PASSED")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Take over what a worker of pytest-xdist has found at its end."""
+    """Take over what a worker of pytest-xdist found at its end."""
     found = getattr(node, "workeroutput", {}).get("penstock_leaks")
     if found:
         from penstock.pytest_plugin._reports import receive

@@ -1,4 +1,4 @@
-"""The hooks around fixtures of wider scope than a test: what they start is theirs, and is looked for when they end."""
+"""The hooks around fixtures of wider scope than a test: what they start belongs to them, and is checked when they end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Wrapper = Generator[None, Any, Any]
 
 
 class FixtureChecks:
-    """Checks class-, module-, package- and session-scoped fixtures. ``found``: what they have left behind."""
+    """Checks class-, module-, package- and session-scoped fixtures. ``found`` holds what they have left behind."""
 
     def __init__(self, owners: Owners) -> None:
         self._owners = owners
@@ -29,7 +29,7 @@ class FixtureChecks:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Wrapper:
-        """Have what a fixture starts belong to it, in its setup, in its teardown and by its threads in between."""
+        """Attribute to a fixture what it starts in its setup and teardown, and what its threads start in between."""
         __tracebackhide__ = True
         outer = current_scope.get()
         asking = self._owners.get(outer)
@@ -56,7 +56,7 @@ class FixtureChecks:
         self._ended.append(fixture)
 
     def check_ended(self) -> None:
-        """Look for what is left of the fixtures that have ended since the last call."""
+        """Check what is left of the fixtures that have ended since the last call."""
         while self._ended:
             fixture = self._ended.popleft()
             if fixture.since is not None:

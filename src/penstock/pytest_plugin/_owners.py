@@ -1,8 +1,8 @@
-"""Whose is what was left behind: the tests and the fixtures of wider scope, and what was started under each.
+"""Attribute what is left behind to tests and to fixtures of wider scope.
 
-What is started in a test carries the test's node id, by a context variable that tasks and threads inherit; so it is
-that test's, whoever sees it. Files and the like carry nothing. They belong to the fixture during whose setup they
-appeared, else to the test that ran; and where several ran at the same time, nobody can tell.
+Threads and tasks started in a test carry the test's node id, in a context variable that they inherit, so they belong to
+that test whichever check finds them. Files and the like carry nothing. They belong to the fixture during whose setup they
+appeared, else to the test that was running; if several were running at the same time, their owner is unknown.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ class Owner:
     """A test, or a fixture of wider scope than a test.
 
     Attributes:
-        key: what ``current_scope`` is while it runs.
-        test: the node id of the test; of a fixture, of the test that it was set up for.
+        key: the value of ``current_scope`` while it runs.
+        test: the node id of the test; for a fixture, of the test that it was set up for.
         location: where the test is, as in pytest's reports.
         settings: how it is checked.
-        checked: it is.
-        since: what was there before.
-        title: what to call it, of a fixture.
-        outer_scope: what ``current_scope`` was before a fixture's teardown.
-        running: it is not over.
-        alone: no other test has run at the same time.
+        checked: whether it is checked.
+        since: the snapshot of what existed before it.
+        title: the name of a fixture for people.
+        outer_scope: the value of ``current_scope`` before a fixture's teardown.
+        running: whether it is still running.
+        alone: whether no other test has run at the same time.
         things: what appeared while a fixture was set up.
     """
 
@@ -56,7 +56,7 @@ class Owner:
 
     @property
     def excluded(self) -> bool:
-        """Whether a marker says that nothing is to be said about it."""
+        """Whether a marker says that it must not be reported."""
         return self.settings.enabled is False
 
 
@@ -69,7 +69,7 @@ class Owners:
         self._running: set[Owner] = set()
         self._of_fixture: dict[Thing, Owner] = {}
         self._reported: set[Thing] = set()
-        #: What turned up when the test it belongs to was over already.
+        #: What was found only after the test it belongs to had ended.
         self.late: dict[Thing, Owner | None] = {}
 
     def get(self, key: str | None) -> Owner | None:
@@ -77,12 +77,12 @@ class Owners:
         return self._by_key.get(key) if key is not None else None
 
     def add(self, owner: Owner) -> Owner:
-        """Take note of a fixture that is being set up."""
+        """Register a fixture that is being set up."""
         self._by_key[owner.key] = owner
         return owner
 
     def begin(self, test: Owner) -> None:
-        """Take note of a test that begins."""
+        """Register a test that begins."""
         with self._lock:
             self._by_key[test.key] = test
             for other in self._running:
@@ -90,36 +90,36 @@ class Owners:
             self._running.add(test)
 
     def end(self, test: Owner) -> None:
-        """Take note that a test is over and has been looked after."""
+        """Note that a test is over and has been checked."""
         with self._lock:
             test.running, test.since = False, None
             self._running.discard(test)
 
     def made_by_fixture(self, fixture: Owner, appeared: Iterable[Thing]) -> None:
-        """Take note of what appeared during the setup of a fixture, but for what its own fixtures have made."""
+        """Note what appeared during the setup of a fixture, except what the fixtures it uses have made."""
         fixture.things = {thing for thing in appeared if thing not in self._of_fixture}
         self._of_fixture.update(dict.fromkeys(fixture.things, fixture))
 
     def ended_fixture(self, fixture: Owner) -> None:
-        """Forget what a fixture made: it is gone, or was reported."""
+        """Forget what a fixture made: it is gone, or has been reported."""
         for thing in fixture.things:
             self._of_fixture.pop(thing, None)
         fixture.since = None
 
     def reported(self, leaks: Iterable[Leak]) -> None:
-        """Take note of what has been reported, so that it is not reported again."""
+        """Note what has been reported, so that it is not reported again."""
         self._reported.update((leak.kind, leak.identity) for leak in leaks)
 
     def is_reported(self, thing: Thing) -> bool:
-        """Whether it has been reported."""
+        """Whether ``thing`` has been reported."""
         return thing in self._reported
 
     def owner_of(self, thing: Thing, scope: str | None) -> Owner | None:
-        """Return whose ``thing`` is, if that is known."""
+        """Return the owner of ``thing``, if it is known."""
         return self.get(scope) or self._of_fixture.get(thing)
 
     def belongs_to(self, test: Owner, thing: Thing, scope: str | None) -> bool:
-        """Whether ``thing``, found in the check of ``test``, is to be reported for it."""
+        """Whether ``thing``, found in the check of ``test``, should be reported as that test's."""
         owner = self.owner_of(thing, scope)
         if owner is test or (owner is None and test.alone):
             return True
@@ -131,13 +131,13 @@ class Owners:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotOf(Ignore):
-    """A rule that passes over whatever is not to be reported for one test, so that nobody waits for it to end."""
+    """An ignore rule for everything that is not to be reported for one test, so that its check does not wait for it."""
 
     test: Owner
     owners: Owners
 
     def matches(self, straggler: Straggler) -> bool:
-        """Whether it is another's."""
+        """Whether ``straggler`` belongs to somebody else."""
         if straggler.kind not in self.test.settings.kinds:
             return True
         return not self.owners.belongs_to(self.test, (straggler.kind, straggler.identity), scope_of(straggler))
@@ -145,27 +145,27 @@ class NotOf(Ignore):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnlyOf(Ignore):
-    """A rule that passes over everything but certain things."""
+    """An ignore rule for everything but certain things."""
 
     things: frozenset[Thing]
     scope: str | None = None
 
     def matches(self, straggler: Straggler) -> bool:
-        """Whether it is none of them, and was not started under ``scope`` either."""
+        """Whether ``straggler`` is none of them, and was not started under ``scope`` either."""
         if (straggler.kind, straggler.identity) in self.things:
             return False
         return self.scope is None or scope_of(straggler) != self.scope
 
 
 def scope_of(straggler: Straggler) -> str | None:
-    """Return what ``current_scope`` was when a thread or task was started."""
+    """Return the value of ``current_scope`` when a thread or task was started."""
     subject: Any = getattr(straggler, "thread", None) or getattr(straggler, "task", None)
     note = note_of(subject) if subject is not None else None
     return note.scope if note is not None else None
 
 
 def things_since(snapshot: Snapshot) -> dict[Thing, str | None]:
-    """Return what there is now and was not then, each with the scope it was started under."""
+    """Return what exists now and did not exist at ``snapshot``, each with the scope it was started under."""
     return {
         (straggler.kind, straggler.identity): scope_of(straggler)
         for finder, baseline in zip(FINDERS, snapshot._baselines, strict=True)

@@ -1,4 +1,4 @@
-"""How a leak looks in pytest's reports, and how one that is found after its test's report still gets into them."""
+"""Put leaks into pytest's reports, including those that are found after the report of their test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HELD: pytest.StashKey[list[AfterTheFact]] = pytest.StashKey()
 
 
 class AfterTheFact(TypedDict):
-    """A leak found when its test had been reported already. Plain data: it travels from worker to controller."""
+    """A leak that was found after its test had been reported. Plain data, as it travels from worker to controller."""
 
     nodeid: str
     location: tuple[str, int | None, str]
@@ -31,13 +31,13 @@ class AfterTheFact(TypedDict):
 
 
 def fail(report: pytest.TestReport, found: LeakReport) -> None:
-    """Turn the report of a test's teardown into a failure, with what was left behind and nothing else in it."""
+    """Turn the report of a test's teardown into a failure that shows what was left behind."""
     report.outcome = "failed"
     report.longrepr = _representation(str(found), _headline(found), report.location)
 
 
 def mention(report: pytest.TestReport, found: LeakReport) -> None:
-    """Add what was left behind to a test that has failed as it is."""
+    """Add what was left behind to the report of a test that has failed anyway."""
     # pytest shows such a section below the failure of the call if it has the word teardown in its name.
     report.sections.append(("Left behind after teardown", str(found)))
 
@@ -45,13 +45,13 @@ def mention(report: pytest.TestReport, found: LeakReport) -> None:
 def after_the_fact(
     found: LeakReport, owner: Owner | None, *, nobody: str = "", if_passed: bool = False
 ) -> AfterTheFact:
-    """Put down what was found too late for the report of its test.
+    """Describe leaks that were found too late for the report of their test.
 
     Args:
         found: the leaks.
-        owner: whose they are, if that is known.
-        nobody: what to call the owner otherwise.
-        if_passed: to be reported only if everything has passed.
+        owner: whose leaks they are, if that is known.
+        nobody: the name to show if the owner is unknown.
+        if_passed: whether to report them only if everything has passed.
     """
     location = ("", None, nobody) if owner is None else (*owner.location[:2], owner.title or owner.location[2])
     return AfterTheFact(
@@ -65,7 +65,7 @@ def after_the_fact(
 
 
 def receive(config: pytest.Config, found: Iterable[AfterTheFact]) -> None:
-    """Report what a worker of pytest-xdist found; hold back what is of interest only if everything passes."""
+    """Report what a worker of pytest-xdist found; hold back what matters only if everything passes."""
     for each in found:
         if each["if_passed"]:
             config.stash.setdefault(_HELD, []).append(each)
@@ -74,14 +74,14 @@ def receive(config: pytest.Config, found: Iterable[AfterTheFact]) -> None:
 
 
 def take_held(config: pytest.Config) -> list[AfterTheFact]:
-    """Return what was held back, once."""
+    """Return what was held back, and forget it."""
     held = config.stash.get(_HELD, [])
     config.stash[_HELD] = []
     return held
 
 
 def tell(config: pytest.Config, found: AfterTheFact) -> None:
-    """Report it as an error, which makes the exit status 1 if it was 0."""
+    """Report a late leak as an error, which makes the exit status 1 if it was 0."""
     path, line, name = found["location"]
     location = (path, line, name)  # a list, where it comes from a worker
     report = pytest.TestReport(

@@ -1,4 +1,4 @@
-"""The hooks around the whole run, and what is reported at its end."""
+"""The hooks around the whole test run, and what is reported at its end."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["SessionChecks"]
 
 
 class SessionChecks:
-    """Has tests and fixtures checked, and reports at the end what came out too late for a test's own report.
+    """Checks tests and fixtures, and reports at the end what was found too late for a test's own report.
 
     Args:
-        config: of pytest.
-        settings: what the ini file says.
-        mode: test, session, or off, which checks marked tests only.
+        config: pytest's configuration.
+        settings: the settings in the ini file.
+        mode: ``test``, ``session``, or ``off``, which checks marked tests only.
     """
 
     def __init__(self, config: pytest.Config, settings: Settings, mode: str) -> None:
@@ -40,16 +40,16 @@ class SessionChecks:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self) -> None:
-        """Take for granted what pytest and its plugins have started by now."""
+        """Take a snapshot, so that what pytest and its plugins have started by now is ignored."""
         self._since = snapshot()
 
     def pytest_unconfigure(self) -> None:
-        """Note no more stacks; pytest may run inside something larger."""
+        """Stop recording stacks, as pytest may run inside a larger program."""
         self._tracing.stop()
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
-        """Look once more when all tests are over, while a failure still counts for the exit status."""
+        """Check once more when all tests are over, while a failure still counts for the exit status."""
         found: list[AfterTheFact] = []
         try:
             result = yield
@@ -61,14 +61,14 @@ class SessionChecks:
             self._deliver(session, [*self._fixtures.found, *found])
 
     def _has_passed(self, session: pytest.Session) -> bool:
-        """Whether tests were run in this process, and all was well."""
+        """Whether tests were run in this process and all have passed."""
         is_controller = self._config.pluginmanager.has_plugin("dsession")  # of pytest-xdist: its workers look
         return bool(session.testscollected) and not (
             session.testsfailed or session.config.option.collectonly or is_controller
         )
 
     def _late(self) -> list[AfterTheFact]:
-        """Look for what turned up when the test it belongs to was over."""
+        """Return leaks that were found only after the test they belong to had ended."""
         late = {thing: owner for thing, owner in self._owners.late.items() if not self._owners.is_reported(thing)}
         if not late:
             return []

@@ -1,4 +1,4 @@
-"""How a test is checked: what the ini file says, and what the markers nearer to the test say."""
+"""The settings for checking a test, from the ini file and from markers."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Settings:
     """How to check.
 
     Attributes:
-        enabled: True or False as a marker says; None when there is no marker.
-        grace: seconds to wait for stragglers.
-        ignore: what to pass over, besides the built-in rules.
-        strict: report also what serves on or wakes by itself.
-        kinds: report only these.
+        enabled: True or False as a marker says; None if there is no marker.
+        grace: seconds to wait for things that are still on their way out.
+        ignore: rules for what not to report, in addition to the built-in ones.
+        strict: whether to report also what will probably end by itself or is a service.
+        kinds: report only these kinds.
     """
 
     enabled: bool | None = None
@@ -40,10 +40,10 @@ class Settings:
 
 
 def settings_of_run(config: pytest.Config) -> Settings:
-    """Return what the ini file says.
+    """Return the settings in the ini file.
 
     Raises:
-        UsageError: it says something that makes no sense.
+        UsageError: one of them makes no sense.
     """
     try:
         grace = config.getini("leakcheck_grace")
@@ -57,9 +57,9 @@ def settings_of_run(config: pytest.Config) -> Settings:
 
 
 def settings_of_test(item: pytest.Item, run: Settings) -> Settings:
-    """Return ``run``, changed as the markers of ``item`` say: argument by argument, the nearest marker's counts.
+    """Return ``run``, changed by the markers of ``item``. For each argument, the marker nearest to the test counts.
 
-    Rules of ``ignore=`` come on top of those of the ini file.
+    Rules in ``ignore=`` are added to those of the ini file.
 
     Raises:
         ConfigurationError: a marker says something that makes no sense.

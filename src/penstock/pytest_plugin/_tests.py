@@ -1,4 +1,4 @@
-"""The hooks around each test: from before its setup to after the teardown of its fixtures."""
+"""The hooks around each test, which check it from before its setup until after the teardown of its fixtures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Wrapper = Generator[None, Any, Any]
 
 @dataclass(slots=True)
 class _Run:
-    """One run of a test; a plugin may run it again."""
+    """One run of a test, of which there may be several, as plugins can run a test again."""
 
     test: Owner
     outer_scope: str | None
@@ -39,7 +39,7 @@ _RUN: pytest.StashKey[_Run] = pytest.StashKey()
 
 
 class TestChecks:
-    """Checks tests, and has the fixtures checked that ended with one."""
+    """Checks tests, and after each one the fixtures that ended with it."""
 
     __test__ = False
 
@@ -68,9 +68,9 @@ class TestChecks:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Wrapper:
-        """Have a coroutine function run under its test in whichever task it is run.
+        """Make a coroutine function carry its test's scope, in whichever task it is run.
 
-        AnyIO's plugin runs tests and fixtures in one task, whose context variables are those of whoever came first.
+        AnyIO's plugin runs tests and fixtures in one task, which keeps the context variables of the first one.
         """
         __tracebackhide__ = True
         function = pyfuncitem.obj
@@ -84,7 +84,7 @@ class TestChecks:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Wrapper:
-        """End a test: look for what it left, once everybody else is done with it."""
+        """End a test: check what it has left, once all other plugins are done with it."""
         __tracebackhide__ = True
         run = item.stash.get(_RUN, None)
         try:
@@ -119,7 +119,7 @@ class TestChecks:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Say in the test's reports what was found. What becomes of a test is known after its teardown only."""
+        """Put what was found into the test's reports. The outcome of a test is known only after its teardown."""
         report = yield
         run = item.stash.get(_RUN, None)
         if run is None or not run.test.checked:

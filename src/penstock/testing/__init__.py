@@ -1,4 +1,4 @@
-"""For your own tests: sources and sinks that fail and stall on command, an order for threads, and kits that check yours.
+"""Help for your own tests: sources and sinks that fail or stall on command, a sequencer for threads, conformance kits.
 
     def test_a_source_that_breaks_publishes_nothing():
         rows = failing_after(({"id": n} for n in range(10_000)), ConnectionResetError("gone"))
@@ -6,10 +6,11 @@
             penstock.copy(rows, "out.csv")
         assert not Path("out.csv").exists()
 
-Standard library only, and no pytest: what does not hold is an ``AssertionError`` that says what.
+The kits (``check_source``, ``check_sink``, ``check_table_sink``) check that a source or sink of yours keeps its
+contract; what does not hold is an ``AssertionError`` that says so. Neither pytest nor any other package is needed.
 
-Where what lives: ``_sources`` and ``_sinks`` the parts of a copy that do as they are told, ``_sequencer`` the order of
-threads, ``_sink_kit``, ``_table_kit`` and ``_source_kit`` the kits, ``_expect`` and ``_calls`` what they complain and drive with.
+The modules: ``_sources`` and ``_sinks`` hold the parts of a copy that do as they are told, ``_sequencer`` the order of
+threads, ``_sink_kit``, ``_table_kit`` and ``_source_kit`` the kits. ``_expect`` and ``_calls`` are what the kits use.
 """
 
 from penstock.testing._sequencer import Sequencer

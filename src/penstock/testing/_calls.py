@@ -1,4 +1,4 @@
-"""Calls in threads of their own, cancelled and timed: what the conformance kits drive sources and sinks with."""
+"""Run a call in a thread, cancel it, and time how soon it ends: how the conformance kits drive sources and sinks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LOOK_SECONDS = 0.005
 
 @final
 class Call(Generic[T]):
-    """A call that runs in a daemon thread of its own, under a scope of its own."""
+    """A call that runs in a daemon thread, under a cancel scope of its own."""
 
     def __init__(self, call: Callable[[], T], *, what: str) -> None:
         self.scope = CancelScope()
@@ -44,10 +44,10 @@ class Call(Generic[T]):
         self._ended_at = monotonic()
 
     def join(self) -> None:
-        """Wait for its end.
+        """Wait until the call has ended.
 
         Raises:
-            AssertionError: it does not come; with the stack that says where it hangs.
+            AssertionError: it does not end; the message has its stack.
         """
         self._thread.join(PATIENCE_SECONDS)
         if self._thread.is_alive():
@@ -56,10 +56,10 @@ class Call(Generic[T]):
             )
 
     def wait_for(self, event: threading.Event, what: str) -> None:
-        """Wait for something that the call brings about.
+        """Wait until the call sets ``event``; ``what`` describes that for the message.
 
         Raises:
-            AssertionError: it ended before, or it does not come.
+            AssertionError: the call ended before it did so, or does not do it in time.
         """
         deadline = monotonic() + PATIENCE_SECONDS
         while not event.wait(0.01):
@@ -69,10 +69,10 @@ class Call(Generic[T]):
                 raise AssertionError(f"{self._what}: {what} never came, and it stands here:\n{self._stack()}")
 
     def wait_still(self) -> None:
-        """Wait until its thread stands still, in whatever call. A look from outside, which can be mistaken: then it is early.
+        """Wait until the thread seems blocked. That is judged from outside, so it may return too early.
 
         Raises:
-            AssertionError: it ended, or it never stands still.
+            AssertionError: the call ended, or its thread never stands still.
         """
         deadline = monotonic() + PATIENCE_SECONDS
         while len({self._place() for _ in range(_LOOKS)}) > 1:
@@ -87,10 +87,10 @@ class Call(Generic[T]):
         return (id(frame), frame.f_lasti) if frame else (0, 0)
 
     def cancel(self) -> float:
-        """Cancel it, wait for its end, and return how many seconds that took.
+        """Cancel the call, wait until it has ended, and return how many seconds that took.
 
         Raises:
-            AssertionError: it does not end, or in another way than cancelled.
+            AssertionError: it does not end, or ends otherwise than cancelled.
         """
         began = monotonic()
         self.scope.cancel("the conformance kit wants it to stop")

@@ -1,4 +1,4 @@
-"""What the kits complain about, and how: an ``AssertionError`` that names the part and the promise it broke."""
+"""The assertions of the kits. Each raises an ``AssertionError`` that names the object and the promise it breaks."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ __all__ = ["OutOfTheBlue", "expect", "expect_raised", "expect_soon", "name_of"]
 
 
 class OutOfTheBlue(Exception):
-    """What the kits' own streams fail with: no error that anybody could have expected by its type."""
+    """The error that the kits' own streams fail with. No code under test can have expected it by its type."""
 
 
 def expect(holds: object, complaint: str) -> None:
-    """Complain unless it holds; not by ``assert``, which ``python -O`` leaves out."""
+    """Raise ``AssertionError`` unless ``holds``. Not an ``assert`` statement, which ``python -O`` removes."""
     if not holds:
         raise AssertionError(complaint)
 
 
 def name_of(part: Source | Sink | TableSink) -> str:
-    """Return what messages call it."""
+    """Return the name of a source or sink for messages."""
     name: object = part.display_name
     expect(isinstance(name, str) and name, f"{type(part).__name__}: display_name is {name!r}; messages need a name")
     return str(name)
 
 
 def expect_raised(call: Callable[[], object], error: BaseException, what: str) -> None:
-    """Complain unless the call raises that very object."""
+    """Raise ``AssertionError`` unless the call raises ``error``, the same object."""
     try:
         result = call()
     except BaseException as raised:
@@ -41,5 +41,5 @@ def expect_raised(call: Callable[[], object], error: BaseException, what: str) -
 
 
 def expect_soon(seconds: float, within: float, what: str) -> None:
-    """Complain about what took longer than allowed."""
+    """Raise ``AssertionError`` if ``seconds`` is longer than allowed."""
     expect(seconds <= within, f"{what} was answered after {seconds * 1000:.0f} ms; {within * 1000:.0f} ms are allowed")

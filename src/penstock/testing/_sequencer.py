@@ -1,4 +1,4 @@
-"""Blocks of several threads, in a given order: trio's ``Sequencer``, for threads."""
+"""``Sequencer``: run blocks of several threads in a given order. trio's class of that name, for threads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Sequencer"]
 
 @final
 class Sequencer:
-    """Decides in which order blocks of different threads run, so that a test needs no sleep to provoke a race.
+    """Makes blocks of different threads run in a given order, so that a test needs no sleep to provoke a race.
 
         order = Sequencer()
 
@@ -26,9 +26,9 @@ class Sequencer:
             with order(1):
                 ...
 
-    Each position is taken once. ``with order(n)`` blocks until the blocks 0 to n-1 have been left; a cancel of the
-    current scope ends the wait. When a block is left by an exception, or a wait is cancelled, the order can not be kept any
-    more: everybody who waits, or comes later, gets a ``RuntimeError``, so that no thread is left waiting for another.
+    Each position can be used once. ``with order(n)`` blocks until the blocks 0 to n-1 have been left; a cancel of the
+    current scope ends the wait. If a block is left by an exception, or a wait is cancelled, the order cannot be kept any
+    more: whoever waits, or comes later, gets a ``RuntimeError``, so that no thread is left waiting for another.
     """
 
     def __init__(self) -> None:
@@ -38,13 +38,13 @@ class Sequencer:
         self._broken_by: BaseException | None = None
 
     def __call__(self, position: int) -> _Position:
-        """Make the block of this position.
+        """Return the context manager for a position.
 
         Args:
-            position: counted from 0.
+            position: the place in the order, counted from 0.
 
         Raises:
-            RuntimeError: it is taken already.
+            RuntimeError: the position has been used already.
         """
         if position < 0 or position in self._taken:
             raise RuntimeError(f"position {position} of the sequence is taken already, or is negative")
@@ -52,7 +52,7 @@ class Sequencer:
         return _Position(self, position)
 
     def _wait_for(self, position: int) -> None:
-        waiter = self._waiters[position] = ThreadWaiter()  # known before it looks: nobody can be missed between the two
+        waiter = self._waiters[position] = ThreadWaiter()  # registered before looking, so no wake-up is missed
         while self._next != position:
             if self._broken_by is not None:
                 raise RuntimeError(f"position {position} of the sequence never came") from self._broken_by

@@ -1,4 +1,4 @@
-"""What every sink of bytes promises, checked on one of yours."""
+"""``check_sink``: check that a sink of bytes keeps the contract of ``penstock.flow.contracts.Sink``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PIECE = b"0123456789abcdef" * 4096  # 64 KiB
 
 @final
 class _Played:
-    """A stream that keeps the contract: ``read(n)`` fills. An exception among its chunks is raised, a function called."""
+    """A stream that keeps the contract of ``ByteReader``. An exception among its chunks is raised, a function called."""
 
     def __init__(self, chunks: Iterable[bytes | BaseException | Callable[[], object]]) -> None:
         self._chunks = iter(chunks)
@@ -57,21 +57,22 @@ def check_sink(
     within_seconds: float = 0.25,
     ignore: Iterable[Ignore] = (),
 ) -> None:
-    """Check that a sink publishes the whole or nothing, passes errors on, wakes on a cancel, and leaves nothing behind.
+    """Check that a sink publishes everything or nothing, passes errors on, wakes on a cancel, and leaves nothing behind.
 
-    Takes some seconds. Blocks; nothing of it is left when it returns.
+    Blocks for some seconds; everything it has started has ended when it returns.
 
     Args:
-        destination: makes a sink for a place where nothing is yet, and a function that tells what is there: its
-            bytes as they were sent to the sink, or None for nothing. A new place each time.
-        stalled: the same, for a place that takes nothing, or stops taking soon: a peer that does not read. Without it,
-            that a cancel interrupts a write is not checked.
-        large_bytes: how much is enough to be beyond the first part, block or buffer.
-        within_seconds: how soon after a cancel everything has to have ended.
-        ignore: what is no leak, as of :func:`penstock.leaks.leakcheck`: what a server in the same process keeps.
+        destination: makes a sink for a place where nothing exists yet, and a function that returns what exists there:
+            the bytes as they were sent to the sink, or None. It must use a new place each time.
+        stalled: the same, for a place that accepts no data, or soon stops accepting it, as a peer that does not read.
+            None leaves out the check that a cancel interrupts a write.
+        large_bytes: an amount of data that does not fit the sink's first part, block or buffer.
+        within_seconds: how soon after a cancel everything must have ended.
+        ignore: rules for what is no leak, as for :func:`penstock.leaks.leakcheck`, such as what a server in the same
+            process keeps.
 
     Raises:
-        AssertionError: it does not keep the contract of :class:`penstock.flow.contracts.Sink`; says in what.
+        AssertionError: the sink does not keep the contract of :class:`penstock.flow.contracts.Sink`; says how.
     """
     large = _PIECE * max(1, large_bytes // len(_PIECE))
     for data in (b"", b"x", large):

@@ -1,4 +1,4 @@
-"""Destinations in memory that keep the contract, and fail, wait and count as they are told."""
+"""``MemorySink`` and ``MemoryTable``: destinations in memory that fail, wait and count as a test orders."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ __all__ = ["MemorySink", "MemoryTable"]
 
 
 class MemorySink:
-    """Keeps what it is sent; publishes it only when the stream has ended well.
+    """A sink that keeps the bytes it receives, and publishes them only if the stream ends well.
 
     Args:
-        read_bytes: how much it asks for at once.
-        fail_after: fail by itself after so many bytes.
-        fail_to_clean: this, raised while cleaning up after a failure.
-        wanted: what check() answers, or raises.
+        read_bytes: how many bytes it asks for at once.
+        fail_after: raise a ``SinkError`` after so many bytes; None never does.
+        fail_to_clean: raised while cleaning up after a failure, if given.
+        wanted: what ``check()`` returns, or raises.
         on_read: called before each read; :func:`stall` makes it a destination that takes nothing.
-        stop_after: return a receipt after so many bytes, though there are more.
+        stop_after: return a receipt after so many bytes although there are more, which breaks the contract.
         closes: close the stream before returning.
 
     Attributes:
-        published: what has been published; None when nothing has.
-        received: what has come so far.
-        error: what a failed ``store`` has raised, or been told by the stream.
-        thread: that ``store`` ran in.
+        published: the bytes that have been published; None if none have.
+        received: the bytes received so far.
+        error: the exception that ``store`` has raised itself, or got from the stream.
+        thread: the thread that ``store`` ran in.
     """
 
     display_name = "memory"
@@ -63,7 +63,7 @@ class MemorySink:
         return self._wanted
 
     def store(self, stream: ByteReader) -> Receipt:
-        """Receive the stream to its end, then publish it."""
+        """Read the stream to its end, then publish it. Blocks as the stream does."""
         self.thread = threading.current_thread()
         try:
             self._receive(stream)
@@ -91,18 +91,18 @@ class MemorySink:
 
 
 class MemoryTable:
-    """A table in memory: its rows change when a load has ended well, and not before.
+    """A table in memory, whose rows change only if a load ends well.
 
     Args:
-        rows: what it holds already.
-        fail_after: fail by itself after so many rows.
-        on_batch: called with each batch that has come.
-        fail_to_roll_back: this, raised while cleaning up after a failure.
-        wanted: what check() answers, or raises.
+        rows: the rows it holds at first.
+        fail_after: raise a ``SinkError`` after so many rows; None never does.
+        on_batch: called with each batch received.
+        fail_to_roll_back: raised while cleaning up after a failure, if given.
+        wanted: what ``check()`` returns, or raises.
 
     Attributes:
-        rows: what it holds.
-        error: what a failed ``load`` has raised, or been told by the stream.
+        rows: the rows it holds.
+        error: the exception that ``load`` has raised itself, or got from the stream.
     """
 
     display_name = "memory table"
@@ -130,7 +130,7 @@ class MemoryTable:
         return self._wanted
 
     def load(self, batches: BatchStream) -> Receipt:
-        """Take the batches to their end, then keep their rows."""
+        """Read the batches to their end, then keep their rows. Blocks as the batches do."""
         taken: list[dict[str, Any]] = []
         size = 0
         try:

@@ -1,4 +1,4 @@
-"""What every source promises, checked on one of yours."""
+"""``check_source``: check that a source keeps the contract of ``penstock.flow.contracts.Source``."""
 
 from __future__ import annotations
 
@@ -26,15 +26,18 @@ def check_source(
 ) -> None:
     """Check that a source reads to its end, can be left half-way, tells failures from ends, and wakes on a cancel.
 
+    Also checks that it leaves nothing behind. Blocks until everything it has started has ended.
+
     Args:
-        source: makes one that has data, and can be read to its end.
-        failing: makes one that breaks in the middle: the error must arrive as a ``SourceError``.
-        stalled: makes one that falls silent in the middle.
-        within_seconds: how soon after a cancel everything has to have ended.
-        ignore: what is no leak, as of :func:`penstock.leaks.leakcheck`: what a server in the same process keeps.
+        source: makes a source that has data and can be read to its end.
+        failing: makes a source that fails in the middle; that must raise a ``SourceError``. None skips this check.
+        stalled: makes a source that falls silent in the middle. None skips the check that a cancel wakes it.
+        within_seconds: how soon after a cancel everything must have ended.
+        ignore: rules for what is no leak, as for :func:`penstock.leaks.leakcheck`, such as what a server in the same
+            process keeps.
 
     Raises:
-        AssertionError: it does not keep the contract of :class:`penstock.flow.contracts.Source`; says in what.
+        AssertionError: the source does not keep the contract of :class:`penstock.flow.contracts.Source`; says how.
     """
     for way in _ways_to_open(source):
         with leakcheck(ignore=ignore):

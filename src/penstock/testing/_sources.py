@@ -1,4 +1,4 @@
-"""Sources in memory that do as they are told: give, fail, wait. Rows for ``copy`` that do so, too."""
+"""Sources and iterators in memory that give data, fail or stall as a test orders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def stall() -> NoReturn:
-    """Wait for ever: a peer that has fallen silent. A cancel or a deadline ends it at once, as it must end any wait.
+    """Block for ever, as a peer that has fallen silent makes its reader do. A cancel or a deadline ends it at once.
 
     Raises:
         Cancelled: the current scope was cancelled, or its deadline has passed.
@@ -26,30 +26,30 @@ def stall() -> NoReturn:
 
 
 def failing_after(items: Iterable[T], error: BaseException) -> Iterator[T]:
-    """Yield ``items``, then raise ``error``: rows, chunks or batches whose origin breaks in the middle."""
+    """Yield ``items`` (rows, chunks or batches), then raise ``error``: a source that fails in the middle."""
     yield from items
     raise error
 
 
 def stalling_after(items: Iterable[T]) -> Iterator[T]:
-    """Yield ``items``, then give nothing more, and do not end; see :func:`stall`."""
+    """Yield ``items``, then block without ending, until cancelled; see :func:`stall`."""
     yield from items
     stall()
 
 
 class BytesSource:
-    """Bytes in memory, handed out as they are.
+    """A source of bytes in memory.
 
     Args:
-        chunks: what it hands out. One that is an exception is raised instead; one that can be called is called there, and
-            gives the chunk: :func:`stall` gives none.
-        format_name: what the bytes are.
-        rows: how many rows they are, for the report.
+        chunks: the chunks it hands out. Instead of a chunk there may be an exception, which is raised, or a function,
+            which is called and returns the chunk; :func:`stall` never returns.
+        format_name: the format of the bytes.
+        rows: how many rows they are, for the report; None if uncounted.
         on_close: called when the block of ``open_bytes`` is left.
 
     Attributes:
-        opened: how many times it was opened.
-        closed: how many times it was closed again.
+        opened: how many times it has been opened.
+        closed: how many times it has been closed again.
     """
 
     display_name = "chunks in memory"
@@ -87,16 +87,17 @@ class BytesSource:
             yield chunk() if callable(chunk) else chunk
 
     def open_batches(self) -> AbstractContextManager[BatchStream]:
-        """Not what this source has."""
+        """Raise ``NotImplementedError``: this source has bytes only."""
         raise NotImplementedError
 
 
 class BatchesSource:
-    """Arrow batches in memory.
+    """A source of Arrow batches in memory.
 
     Args:
-        schema: of the batches.
-        batches: what it hands out. One that is an exception is raised instead; one that can be called is called there.
+        schema: the schema of the batches.
+        batches: the batches it hands out. Instead of a batch there may be an exception, which is raised, or a function,
+            which is called and returns the batch.
     """
 
     display_name = "batches in memory"
@@ -108,7 +109,7 @@ class BatchesSource:
         self._batches = batches
 
     def open_bytes(self, format_name: str) -> AbstractContextManager[Iterator[bytes]]:
-        """Not what this source has."""
+        """Raise ``NotImplementedError``: this source has batches only."""
         raise NotImplementedError
 
     def open_batches(self) -> AbstractContextManager[BatchStream]:
@@ -116,7 +117,7 @@ class BatchesSource:
         return nullcontext(self)
 
     def __iter__(self) -> Iterator[Any]:
-        """Play the batches."""
+        """Yield the batches, raising or calling what is not one."""
         for batch in self._batches:
             if isinstance(batch, BaseException):
                 raise batch

@@ -1,4 +1,4 @@
-"""What every sink of rows promises, checked on one of yours."""
+"""``check_table_sink``: check that a sink of rows keeps the contract of ``penstock.flow.contracts.TableSink``."""
 
 from __future__ import annotations
 
@@ -40,15 +40,18 @@ def check_table_sink(
 ) -> None:
     """Check that a sink of rows loads all or none, passes errors on, wakes on a cancel, and leaves nothing behind.
 
+    Blocks until everything it has started has ended.
+
     Args:
-        destination: makes a sink for a table that is not there or is empty, and a function that tells its rows: as dicts,
-            in their order; None for no table. A new table each time.
-        batches: some ``pyarrow.RecordBatch``, of one schema, with rows that the table gives back as they are.
-        within_seconds: how soon after a cancel everything has to have ended.
-        ignore: what is no leak, as of :func:`penstock.leaks.leakcheck`: what a server in the same process keeps.
+        destination: makes a sink for a table that does not exist or is empty, and a function that returns its rows as
+            dicts, in their order; None if there is no table. It must use a new table each time.
+        batches: several ``pyarrow.RecordBatch`` of one schema, whose rows the table returns unchanged.
+        within_seconds: how soon after a cancel everything must have ended.
+        ignore: rules for what is no leak, as for :func:`penstock.leaks.leakcheck`, such as what a server in the same
+            process keeps.
 
     Raises:
-        AssertionError: it does not keep the contract of :class:`penstock.flow.contracts.TableSink`; says in what.
+        AssertionError: the sink does not keep the contract of :class:`penstock.flow.contracts.TableSink`; says how.
     """
     given = list(batches)
     expect(given, "check_table_sink needs at least one batch")

@@ -1,11 +1,11 @@
-"""DuckDB files, both ways, and queries over files without a database.
+"""The connector of DuckDB files, for reading and loading, and of queries over files without a database.
 
-``duckdb:///relative/path.db``, ``duckdb:////absolute/path.db``, or ``duckdb:///:memory:`` for a query that brings its
-own tables: ``SELECT * FROM read_parquet('*.parquet')``. A file is read read-only, and never created by reading.
+``duckdb:///relative/path.db``, ``duckdb:////absolute/path.db``, or ``duckdb:///:memory:`` for a query that names its own
+data: ``SELECT * FROM read_parquet('*.parquet')``. A file to be read is opened read-only, and never created.
 
-Rows never become Python objects: DuckDB writes Arrow. :mod:`penstock.connectors.duckdb._types` has the types,
-:mod:`penstock.connectors.duckdb._connection` how its memory is bounded. DuckDB computes 2,048 rows at a time, so rows
-of which so many do not fit into ``memory_limit`` (an option) are an error that says so.
+Rows never become Python objects, as DuckDB produces Arrow itself. :mod:`penstock.connectors.duckdb._types` has the types;
+:mod:`penstock.connectors.duckdb._connection` explains how memory is bounded. DuckDB computes 2,048 rows at a time; if so
+many rows do not fit into ``memory_limit`` (an option), that is an error which says so.
 """
 
 from __future__ import annotations
@@ -99,12 +99,12 @@ class DuckdbSource:
         return self._shared
 
     def open_bytes(self, format_name: str) -> AbstractContextManager[Iterator[bytes]]:
-        """Refuse: there are no stored bytes here, ``byte_formats`` is empty."""
+        """Refuse: there are rows here and no stored bytes, which is why ``byte_formats`` is empty."""
         raise ConfigurationError(f"{self.display_name}: DuckDB does not hand out {format_name} itself")
 
     @contextmanager
     def open_batches(self) -> Iterator[BatchStream]:
-        """Run the SELECT and give its rows as DuckDB writes them. Leaving the block stops it and closes the database."""
+        """Run the SELECT and give its rows as Arrow batches. Leaving the block stops it and closes the database."""
         with self._opened(self._shared) as database:
             with database.calling() as connection:
                 relation = connection.sql(self._projected(self._bound(connection)))
@@ -115,7 +115,7 @@ class DuckdbSource:
                 yield Batches(schema, self._batches(database, reader, schema))
 
     def describe(self, format_name: str | None) -> Description:
-        """Open the database, let DuckDB say what the columns are, and close it; nothing is run."""
+        """Open the database, ask DuckDB for the columns, and close it. Runs nothing."""
         with self._opened() as database:
             with database.calling() as connection:
                 bound = self._bound(connection)
@@ -159,9 +159,9 @@ class DuckdbSource:
             refuse_special(self._path, self.display_name, SourceError)
 
     def _bound(self, connection: Any) -> Any:
-        """Return the statement as a relation, which knows its columns and has not run.
+        """Return the statement as a relation, which knows its columns and has not been run.
 
-        A statement that is no SELECT would run here and now, and might write: also outside the database.
+        A statement that is no SELECT would be run here at once, and might write, even outside the database.
         """
         kinds = [statement.type.name for statement in connection.extract_statements(self._statement)]
         if kinds != ["SELECT"]:
@@ -186,7 +186,7 @@ class DuckdbSource:
             checked = check.checked(batch)
             yield checked
             self.rows_read = (self.rows_read or 0) + checked.num_rows
-            del batch, checked  # or it would be here still while the next one is read
+            del batch, checked  # or it would be kept alive while the next one is read
 
     def _sized(self, database: Database, reader: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """Join DuckDB's batches to larger ones, or cut them where they are too large."""

@@ -1,7 +1,8 @@
-"""Keep DuckDB from holding on to all that it has read or written.
+"""Keep DuckDB from caching everything it has read or written.
 
-It caches every block of the database file until ``memory_limit`` is full, although a copy needs each once: the larger the
-table, the more memory, up to the limit. It has no setting against that, but whoever lowers the limit makes it let go.
+It caches every block of the database file until ``memory_limit`` is full, although a copy needs each only once: the larger
+the table, the more memory, up to the limit. There is no setting against that, but lowering the limit for a moment makes
+DuckDB release memory.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ _ROOM = 4  # how many batches of each thread must fit into what is kept; a scan 
 
 @final
 class BlockCache:
-    """What DuckDB has cached while one table is read or written from beginning to end.
+    """Empties DuckDB's cache now and then while one table is read or written from beginning to end.
 
-    Not for queries: those may need all their memory at the very moment the limit is low.
+    Not for queries, which may need all their memory at the very moment at which the limit is low.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -31,7 +32,7 @@ class BlockCache:
         self._widest_batch = 0
 
     def has_moved(self, batch_bytes: int) -> None:
-        """Count a batch that DuckDB gave or took; every now and then, have the cache emptied. Wide rows keep what they need."""
+        """Count a batch that DuckDB has read or written, and empty the cache now and then. Leaves what wide rows need."""
         self._since_trimmed += batch_bytes
         self._widest_batch = max(self._widest_batch, batch_bytes)
         if self._since_trimmed < _EVERY_BYTES:

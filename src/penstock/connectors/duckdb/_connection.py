@@ -1,9 +1,9 @@
-"""A DuckDB that runs in this process: opened with bounded memory, interrupted on cancel, errors made ours.
+"""A DuckDB connection in this process: opened with bounded memory, interrupted on cancel, its errors turned into ours.
 
-DuckDB takes 80 % of the machine's memory unless it is told otherwise, writes what does not fit beside the database,
-installs extensions from the network without asking, and reads variables of the calling program as tables. None of
-that here: its memory is a fixed amount, what does not fit goes to a temporary folder that is removed, an extension
-that is not installed is an error, and a table is a table.
+By default DuckDB takes 80 % of the machine's memory, writes what does not fit beside the database, installs extensions
+from the network without asking, and reads variables of the calling program as tables. Here its memory is a fixed amount,
+what does not fit goes to a temporary folder that is removed, an extension that is not installed is an error, and Python
+variables are not read.
 """
 
 from __future__ import annotations
@@ -73,12 +73,12 @@ def database_path(request: SourceRequest | SinkRequest) -> Path | None:
 
 @dataclass(frozen=True)
 class Settings:
-    """How much of the machine DuckDB may take.
+    """How much of the machine DuckDB may use.
 
     Attributes:
-        memory_bytes: for its buffers, sorts and hash tables.
-        threads: that compute.
-        result_bytes: of a result that wait to be fetched.
+        memory_bytes: memory for its buffers, sorts and hash tables.
+        threads: the number of threads that compute.
+        result_bytes: how many bytes of a result may wait to be fetched.
     """
 
     memory_bytes: int
@@ -86,7 +86,7 @@ class Settings:
     result_bytes: int
 
     def or_more(self, other: Settings) -> Settings:
-        """Return what is enough for either."""
+        """Return settings that are enough for both."""
         return Settings(
             memory_bytes=max(self.memory_bytes, other.memory_bytes),
             threads=max(self.threads, other.threads),
@@ -154,7 +154,7 @@ class Database:
 
     @contextmanager
     def calling(self) -> Iterator[Any]:
-        """Give DuckDB's connection; the one seam: a cancel interrupts it, and its errors become ours."""
+        """Give DuckDB's connection for calls: a cancel interrupts them, and their errors become ours."""
         duckdb = duckdb_module()
         with interrupting(self._connection.interrupt):
             try:
@@ -174,7 +174,7 @@ class Database:
         return found
 
     def shrink(self, memory_bytes: int, *, back_to: int) -> None:
-        """Have DuckDB let go of what it holds beyond ``memory_bytes`` and does not need; takes some milliseconds."""
+        """Make DuckDB release what it holds beyond ``memory_bytes`` and does not need. Takes some milliseconds."""
         # Beside the query that is being read, which its own connection could not run another statement under.
         with closing(self._connection.cursor()) as beside:
             try:
@@ -184,7 +184,7 @@ class Database:
             beside.execute(f"SET memory_limit = '{back_to}B'")
 
     def roll_back(self) -> None:
-        """End the transaction, whatever state it is in; also under a cancelled scope."""
+        """Roll back the transaction, whatever state it is in, even under a cancelled scope."""
         try:
             self._connection.rollback()
         except duckdb_module().Error:

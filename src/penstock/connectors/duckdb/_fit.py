@@ -1,9 +1,10 @@
-"""Load a column into one of another type: value by value, and only what is kept. DuckDB looks itself, as it casts.
+"""Load a column into one of another type, refusing values that the cast would change. DuckDB itself checks each value.
 
-Its own casts round (1.5 is 2 in an INTEGER), cut (a time of day in a DATE) and guess ('1e3' is 1000). So each value is
-cast with TRY_CAST, and is loaded where the cast is the same value still; otherwise ``error()`` ends the load. What "the
-same" means for two types is a condition in SQL about ``{v}``, the value, and ``{f}``, what the cast made of it; most
-often that it goes back. Text has many ways of writing one value: :mod:`penstock.connectors.duckdb._fit_text`.
+Its own casts round (1.5 becomes 2 in an INTEGER), truncate (a time of day in a DATE) and guess ('1e3' becomes 1000). So
+each value is cast with TRY_CAST and loaded only if the result is still the same value; otherwise ``error()`` ends the load.
+What "the same" means for two types is an SQL condition on ``{v}``, the value, and ``{f}``, the result of the cast; mostly,
+that casting back gives the value. Text has many ways of writing one value: see
+:mod:`penstock.connectors.duckdb._fit_text`.
 """
 
 from __future__ import annotations

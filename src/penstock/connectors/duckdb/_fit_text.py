@@ -1,4 +1,4 @@
-"""Which texts say a value of another type, and nothing else: no digit, time of day or offset that it has no room for."""
+"""SQL conditions for text that may be loaded into another type: it states a value of that type, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ def _fraction(digits: int) -> str:
 
 
 def _float_condition() -> str:
-    """The digits are those of the float as it is written, or exactly; 17 of them without need are not.
+    """Return the condition that the digits of a text are those of the float as written, or as it is exactly.
 
-    Which power of ten they stand for need not be compared: another one is another float.
+    The power of ten need not be compared: with another one it would be another float.
     """
     number = _written_as(rf"-?(?:{_WHOLE}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
     same_digits = f"{_significant('{v}')} = {_significant('CAST({f} AS VARCHAR)')}"

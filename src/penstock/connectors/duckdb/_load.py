@@ -1,4 +1,4 @@
-"""From Arrow's types to DuckDB's columns, without bending a value. :data:`LOAD_TABLE` is the whole contract."""
+"""Turn Arrow columns into DuckDB columns without altering any value. :data:`LOAD_TABLE` lists every type."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""One DuckDB for a copy that reads and loads the same file.
+"""Share one DuckDB instance in a copy that reads from and loads into the same file.
 
-DuckDB opens a file once in a process, for reading or for writing. So the two sides of such a copy have connections to one
-that writes; the side that reads does so in a transaction that may not, which sees the file as it was before.
+DuckDB can open a file only once in a process, for reading or for writing. So both sides of such a copy have connections to
+one instance that may write. The reading side uses a read-only transaction, which sees the file as it was before.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ __all__ = ["SharedFile"]
 
 @final
 class SharedFile:
-    """Opened by whoever of the two comes first, closed by whoever leaves last. Usable from any thread.
+    """The shared instance: opened by the side that comes first, closed by the one that leaves last. For any thread.
 
     Args:
-        path: of the file.
-        settings: of both together.
+        path: the path of the file.
+        settings: settings that are enough for both sides.
     """
 
     def __init__(self, path: Path, settings: Settings) -> None:
@@ -36,7 +36,7 @@ class SharedFile:
 
     @contextmanager
     def opened(self, *, read_only: bool, where: str, error: type[ConnectorError]) -> Iterator[Database]:
-        """Give a connection of one's own, as :meth:`Database.opened` does.
+        """Give a connection to the shared instance, as :meth:`Database.opened` does.
 
         Raises:
             ConnectorError: of the given kind: it cannot be opened.

@@ -1,4 +1,4 @@
-"""Load a table of a DuckDB file, inside one transaction, a batch of Arrow at a time."""
+"""The DuckDB sink: load a table of a DuckDB file in one transaction, one Arrow batch at a time."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class DuckdbSink:
         """Return the types that the columns of a new table would have. Touches nothing.
 
         Raises:
-            SinkError: DuckDB can not hold one of them, or takes two of their names for one.
+            SinkError: DuckDB cannot hold one of them, or takes two of their names for one.
         """
         refuse_repeated(schema.names, self.display_name)
         return tuple(column_types(schema, self.display_name))
@@ -104,7 +104,7 @@ class DuckdbSink:
         return Receipt(location=self.display_name, bytes_stored=taken_bytes, details=details)
 
     def _finish_rolling_back(self) -> None:
-        """After a full disk DuckDB leaves its log, with what was not committed, to whoever opens the file next: us."""
+        """Reopen the file after a full disk: DuckDB leaves uncommitted data in its log, which the next opening removes."""
         if not self._path.with_name(f"{self._path.name}.wal").exists():
             return
         try:
@@ -212,9 +212,10 @@ def _as_described(database: Database, kind: str) -> str:
 
 @final
 class _Current:
-    """Whatever batch it is, for DuckDB: registered once.
+    """The current batch, registered with DuckDB once for all batches.
 
-    What is registered is a view. DuckDB keeps one that is dropped until the transaction ends, and with it all that it shows.
+    Registering makes a view. If each batch had its own, DuckDB would keep them all, with their data, until the transaction
+    ends.
     """
 
     def __init__(self, empty: pa.RecordBatch) -> None:
@@ -222,7 +223,7 @@ class _Current:
 
     @contextmanager
     def being(self, batch: pa.RecordBatch) -> Iterator[None]:
-        """Be this batch while the block runs, and empty afterwards."""
+        """Stand for this batch during the block, and for no rows afterwards."""
         self._batch = batch
         try:
             yield

@@ -1,7 +1,7 @@
-"""Find the values that DuckDB has and Arrow's type of the column does not, after DuckDB has written them all the same.
+"""Find values that the Arrow type of their column cannot hold, but which DuckDB has written nevertheless.
 
-Infinity as a date comes as day 2,147,483,647, a HUGEINT of 39 digits as a decimal of 38. They are looked for in
-Arrow, a column at a time, also inside lists, structs and maps: one pass over fixed-width values.
+An infinite date comes as day 2,147,483,647, a HUGEINT of 39 digits as a decimal of 38. They are searched for in the Arrow
+data, a column at a time, also inside lists, structs and maps: one pass over fixed-width values.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Files by path. The sink to copy when adding one.
+"""The connector of files. To add a sink of your own, start from this package.
 
-A file is published whole: the bytes go to a temporary file in the same folder, are forced to the disk, and only then
-get the name. A reader of that name sees the old content or all of the new, at any moment, also after a power cut.
-Devices and FIFOs (``/dev/null``) can not be replaced and are written straight, and so is what is open already
-(``/dev/stdout``, ``/dev/fd/3``): the file behind it belongs to whoever opened it.
+A file is published whole: the bytes go to a temporary file in the same folder, are forced to disk, and only then get the
+name. At any moment, even after a power cut, a reader of that name sees either the old content or all of the new. Devices
+and FIFOs (``/dev/null``) cannot be replaced and are written directly. So are files that are open already
+(``/dev/stdout``, ``/dev/fd/3``), as they belong to whoever opened them.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ class FileSink:
     """Writes one file.
 
     Args:
-        path: where to; a symbolic link is followed.
-        if_exists: what to do about a regular file that is there.
+        path: the path of the file; a symbolic link is followed.
+        if_exists: what to do about a regular file that exists.
     """
 
     def __init__(self, path: str, *, if_exists: IfExists = "fail") -> None:
@@ -92,11 +92,11 @@ class FileSink:
         self._open_already = _open_descriptor(path)
 
     def check(self) -> bool:
-        """Look at the file and its folder; creates nothing.
+        """Check the file and its folder. Creates nothing.
 
         Raises:
-            AlreadyExists: the file is there and ``if_exists`` is ``"fail"``.
-            SinkError: there is no such folder, or nothing may be written there.
+            AlreadyExists: the file exists and ``if_exists`` is ``"fail"``.
+            SinkError: the folder does not exist, or may not be written.
         """
         with self._as_sink_error():
             mode = self._mode()
@@ -124,10 +124,10 @@ class FileSink:
     def store(self, stream: ByteReader) -> Receipt:
         """Write ``stream`` to its end, then publish the file under its name.
 
-        Blocks while the disk does. When anything fails, or at a cancel, the temporary file is removed.
+        Blocks while the disk does. If anything fails, or at a cancel, the temporary file is removed.
 
         Raises:
-            AlreadyExists: a file appeared there meanwhile.
+            AlreadyExists: a file of that name has appeared meanwhile.
             SinkError: writing failed.
         """
         with self._as_sink_error():
@@ -136,10 +136,10 @@ class FileSink:
         return Receipt(location=self.display_name, bytes_stored=written)
 
     def remove(self) -> None:
-        """Remove the file that was published; well if it is not there any more.
+        """Remove the file that was published. Does nothing if it is gone already.
 
         Raises:
-            SinkError: it is still there.
+            SinkError: it could not be removed.
         """
         with self._as_sink_error():
             target = self._target()
@@ -191,7 +191,7 @@ class FileSink:
             self._publish_without_links(temporary, target)
 
     def _publish_without_links(self, temporary: Path, target: Path) -> None:
-        """On a file system without hard links: claim the name with an empty file, then replace that."""
+        """Publish on a file system without hard links: claim the name with an empty file, then replace that."""
         try:
             os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
         except FileExistsError as exc:
@@ -204,7 +204,7 @@ class FileSink:
             os.fchmod(descriptor, stat.S_IMODE(mode))
 
     def _store_straight(self, stream: ByteReader) -> int:
-        """Write to a device, a FIFO or what is open; what it has swallowed can not be taken back."""
+        """Write directly to a device, a FIFO or an open file. What has been written cannot be taken back."""
         descriptor = self._open_straight()
         try:
             written = 0
@@ -218,7 +218,7 @@ class FileSink:
             os.close(descriptor)
 
     def _open_straight(self) -> int:
-        """Open for writing; block, open to cancels, until a FIFO has a reader. There is no event to wait for."""
+        """Open for writing. Blocks until a FIFO has a reader, which has to be polled for; a cancel ends that."""
         if self._open_already is not None:
             # Opened anew, a file would be written from its beginning, and a socket not at all.
             with self._as_sink_error():
@@ -233,7 +233,7 @@ class FileSink:
             sleep(_FIFO_RETRY_SECONDS)
 
     def _waits_for_a_reader(self, error: SinkError) -> bool:
-        """Whether it was no error: sockets, and devices that are not there, give the same one, and for ever."""
+        """Whether ``error`` means a FIFO without a reader. Sockets and absent devices raise the same, but never stop."""
         is_nobody_there = isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENXIO
         return is_nobody_there and stat.S_ISFIFO(self._mode() or 0)
 

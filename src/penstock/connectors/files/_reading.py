@@ -27,12 +27,12 @@ _PIECE_BYTES = 1 << 20  # a cancel waits for at most so much to come from the di
 
 
 def has_wildcards(path: str) -> bool:
-    """Whether ``path`` is a pattern. A file that is really called so is read all the same: see :func:`matching`."""
+    """Whether ``path`` looks like a pattern. A file with exactly that name is still read; see :func:`matching`."""
     return glob.has_magic(path)
 
 
 def is_regular(path: str) -> bool:
-    """Whether it can be opened and read without taking the data away from somebody else; True if it is not there."""
+    """Whether reading the file takes no data away from another reader; True if it does not exist."""
     try:
         return stat.S_ISREG(Path(path).stat().st_mode)
     except OSError:
@@ -60,7 +60,7 @@ def reading_file(path: str, seekable: bool = False, *, shown: str) -> Iterator[B
         shown: what messages call it.
 
     Raises:
-        SourceError: it can not be opened or (while reading) read.
+        SourceError: it cannot be opened or (while reading) read.
     """
     with _as_source_error(path, shown):
         # Non-blocking, or opening a FIFO would wait, deaf to any cancel, for somebody to write to it.
@@ -80,7 +80,7 @@ def reading_file(path: str, seekable: bool = False, *, shown: str) -> Iterator[B
 
 
 class _Translated:
-    """A stream whose own failures are source errors."""
+    """A stream whose failures are raised as ``SourceError``."""
 
     def __init__(self, stream: ByteReader, size_bytes: int | None, path: str, shown: str) -> None:
         self.size_bytes = size_bytes
@@ -97,7 +97,7 @@ class _Translated:
 
 
 class _RandomAccess(io.RawIOBase):
-    """A regular file, read from wherever it is asked to. The disk is waited for in pieces, a cancel between them."""
+    """A regular file with random access, read in pieces so that a cancel can be noticed between them."""
 
     def __init__(self, descriptor: int, size_bytes: int, path: str, shown: str) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""HTTP and HTTPS: read the body of a GET, or a list page by page; write the body of one POST or PUT, or of many.
+"""The connector of HTTP: read the body of a GET, or a list page by page; write the body of one POST or PUT, or of many.
 
-One connection serves a whole copy, where the server lets it.
+A whole copy uses one connection, if the server allows that.
 
 **Reading** decodes what the path's suffix, ``--source-format`` or the answer's ``Content-Type`` says the body is.
 Options (``--source-option``):
@@ -117,7 +117,9 @@ def _batch_sink(request: SinkRequest, endpoint: Endpoint, method: str) -> HttpBa
         raise ConfigurationError(f"{request.shown}: request_size needs --compression none: it cuts between records")
     if request.format_name not in CUTTERS or any(option in request.dialect for option in _NOT_CUT):
         known, named = ", ".join(CUTTERS), request.dialect or request.format_name
-        raise ConfigurationError(f"{request.shown}: {named} can not be cut into requests; {known} as usual can")
+        raise ConfigurationError(
+            f"{request.shown}: request_size can not split {named}; it can split {known}, in their usual form"
+        )
     return HttpBatchSink(
         endpoint,
         method=method,

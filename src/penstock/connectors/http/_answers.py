@@ -1,4 +1,4 @@
-"""What an answer means: success, somewhere else, or a refusal that people can understand."""
+"""Interpret HTTP responses: follow redirects, and turn refusals into understandable errors."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 def get(client: Client, endpoint: Endpoint, headers: dict[str, str]) -> Answer:
-    """Ask for ``endpoint``, and where that redirects to; what is private to a server is told to no other.
+    """Send a GET to ``endpoint`` and follow redirects. Headers private to a server are sent to no other.
 
     Raises:
-        SourceError: as :meth:`Client.ask`, or it redirects in a circle, or to where it is not encrypted any more.
+        SourceError: as from :meth:`Client.ask`; or redirects go in a circle, or lead from https to http.
     """
     for _ in range(_MOST_REDIRECTS + 1):
         answer = client.ask(endpoint, "GET", headers)
@@ -47,14 +47,14 @@ def is_success(answer: Answer) -> bool:
 
 
 def check_whole(answer: Answer) -> None:
-    """Refuse a body whose end could not be told from a cut.
+    """Refuse a response whose body, if cut off, could not be told from a complete one.
 
     Raises:
-        SourceError: it is one.
+        SourceError: it has neither a length nor chunks.
     """
     if not answer.body_has_end:
         raise SourceError(
-            "the answer has neither a length nor chunks, so a cut would look like its end",
+            "the answer has neither a length nor chunks, so if it were cut off it would look complete",
             where=answer.endpoint.where,
             hint="fetch it to a file first",
         )

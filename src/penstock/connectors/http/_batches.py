@@ -1,9 +1,9 @@
-"""A sink that sends one request after another, each with as many records as fit into a size.
+"""The sink that sends many requests (``request_size``), each with as many whole records as fit into a size.
 
-For servers that limit a body, or want its length. Over HTTP there is no way to take back what was accepted, so here
-*publish or nothing* holds for each request and not for all of them: when the data fails half-way, the requests before
-stay, and the error says how many those were. Each has a key of its own (``Idempotency-Key``), the same when it is
-sent again, by which a server can tell a repetition from more data.
+For servers that limit the size of a body, or require its length. What a server has accepted over HTTP cannot be taken
+back, so *everything or nothing* holds for each request here, and not for all of them: if the data fails half-way, the
+requests before that remain, and the error says how many there were. Each request has a key (``Idempotency-Key``), which
+stays the same if it is sent again, so that a server can tell a repetition from new data.
 """
 
 from __future__ import annotations

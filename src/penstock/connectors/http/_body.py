@@ -1,4 +1,4 @@
-"""The body of an answer as a stream of the bytes that were meant, whatever encoding they travelled in."""
+"""The body of a response as a stream, with any ``Content-Encoding`` removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests over one connection, which is kept from each to the next whenever the server and the answer allow it.
+"""Send requests one after another, over one connection whenever the server and the previous response allow it.
 
 A connection can carry another request only when the body of the last answer has been read to its end. So whatever a
 caller leaves of a body is read here, within bounds; a longer rest is cut off, as a new connection is cheaper.
@@ -98,7 +98,7 @@ class Client:
         """Return the kept connection, if it is there and still good for ``endpoint``, else a new one. It stays ours.
 
         Raises:
-            ConnectorError: it can not be made.
+            ConnectorError: it cannot be made.
         """
         self._settle()
         kept = self._connection
@@ -116,7 +116,7 @@ class Client:
         Blocks; a cancel interrupts it. A server that answers before it has all of ``body`` is heard at once.
 
         Raises:
-            ConnectorError: the server can not be reached, or does not answer.
+            ConnectorError: the server cannot be reached, or does not answer.
         """
         connection = self.connection_to(endpoint)
         try:
@@ -160,7 +160,7 @@ class Client:
             connection.close()
 
     def close(self) -> None:
-        """Let go of the connection. Idempotent."""
+        """Close the connection. Idempotent."""
         connection, self._connection = self._connection, None
         self._answer = None
         if connection is not None:

@@ -1,8 +1,8 @@
 """One HTTP/1.1 connection that can be cancelled at any moment: connect, TLS, send, answer, and again.
 
-Written on ``http.client`` and plain sockets rather than a client library, because the sink must do what libraries
-hide: notice an answer while the body is still being sent, and cut a body so that it can not be taken for whole.
-Looking up a host's name is the one wait no cancel interrupts; the system's resolver bounds it.
+It is built on ``http.client`` and plain sockets rather than on a client library, because the sink must do what libraries
+do not offer: notice a response while the body is still being sent, and cut off a body so that no server takes it for
+complete. Looking up a host's name is the only wait that a cancel does not interrupt; the system's resolver limits it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def open_connection(endpoint: Endpoint, error: type[ConnectorError]) -> Connecti
 
 @contextmanager
 def connected(endpoint: Endpoint, error: type[ConnectorError]) -> Iterator[Connection]:
-    """Connect, and close on leaving; when the block fails, so that nothing sent looks complete to anybody.
+    """Connect, and close on leaving. If the block fails, close so that nothing sent can look complete to the server.
 
     Raises:
         ConnectorError: (as ``error``) it is refused, unknown, or not to be trusted.
@@ -92,7 +92,7 @@ class Connection:
         self._held.callback(opened.close)
         self._waker = self._held.enter_context(Waker())
         self._error = error
-        self._proxy = proxy if endpoint.scheme == "http" else None  # under TLS it passes on what it can not read
+        self._proxy = proxy if endpoint.scheme == "http" else None  # under TLS it passes on what it cannot read
         self._method = ""
         self._received = b""
         self._response: http.client.HTTPResponse | None = None
@@ -134,9 +134,9 @@ class Connection:
                     self.is_answered = True  # what the server said before it hung up can still be read
 
     def look_for_answer(self) -> bool:
-        """Look, without waiting, whether the server has answered.
+        """Check, without waiting, whether the server has answered.
 
-        No answer is what TLS sends on its own account, nor an interim one (100 and its like), which is dropped here.
+        Data that belongs to TLS itself is no answer, nor is an interim response (100 and the like), which is dropped.
         """
         if not self.is_answered:
             with _translating(self.endpoint, self._error), self._not_blocking():
@@ -190,7 +190,7 @@ class Connection:
         self._held.close()
 
     def abort(self) -> None:
-        """Close so that nothing sent looks complete to anybody: the server sees a reset. Idempotent."""
+        """Close so that nothing sent can look complete: the server sees a connection reset. Idempotent."""
         with contextlib.suppress(OSError):  # it is gone already, which is as good
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self.close()
@@ -210,7 +210,7 @@ class Connection:
 
 
 def excerpt(connection: Connection, response: http.client.HTTPResponse) -> str:
-    """Return the first words of the body of an error answer, on one line; what does not come within 2 s is left."""
+    """Return the beginning of the body of an error response, on one line, as far as it comes within 2 s."""
     before = connection.socket.gettimeout()
     connection.socket.settimeout(_EXCERPT_SECONDS)
     try:
@@ -255,7 +255,7 @@ def _connect(raw: socket.socket, address: Any, endpoint: Endpoint, proxy: Proxy 
 
 
 def _ask_for_tunnel(raw: socket.socket, endpoint: Endpoint, proxy: Proxy) -> None:
-    """Have the proxy connect us to the server, so that TLS goes from end to end."""
+    """Ask the proxy to connect us to the server, so that TLS is end-to-end."""
     with on_cancel(lambda: _shut_down(raw, socket.SHUT_RDWR)):
         raw.sendall(proxy.tunnel_request(endpoint))
         response = http.client.HTTPResponse(cast(socket.socket, _Answering(raw, b"")), method="CONNECT")
@@ -289,7 +289,7 @@ def _shut_down(opened: socket.socket, how: int) -> None:
 
 @contextmanager
 def _translating(endpoint: Endpoint, error: type[ConnectorError]) -> Iterator[None]:
-    """The one seam between sockets and our errors."""
+    """A block in which errors of sockets become ours."""
     try:
         yield
     except socket.gaierror as exc:
@@ -321,7 +321,7 @@ def _check_one_length(response: http.client.HTTPResponse) -> None:
 
 
 class _Collector:
-    """Stands in for the socket of ``http.client`` while it writes the head."""
+    """Collects the head of a request that ``http.client`` writes, in place of a socket."""
 
     def __init__(self) -> None:
         self.data = b""
@@ -331,7 +331,7 @@ class _Collector:
 
 
 class _Answering:
-    """Gives ``http.client`` the bytes of an answer, the ones read already first."""
+    """Gives ``http.client`` the bytes of a response, beginning with those that have been read already."""
 
     def __init__(self, opened: socket.socket, received: bytes) -> None:
         self._reader = io.BufferedReader(_Received(opened, received))

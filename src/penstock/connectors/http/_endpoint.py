@@ -1,4 +1,4 @@
-"""An HTTP address taken apart, and what goes with requests to its server only: credentials. Pure."""
+"""A parsed HTTP address, with the headers (such as credentials) that only its own server may receive. Pure."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Interim answers (``100 Continue``, ``102 Processing``, ``103 Early Hints``): a server may send them unasked. Pure.
+"""Recognise interim responses (``100 Continue``, ``102 Processing``, ``103 Early Hints``). Pure.
 
-They say nothing of how the request ends, so nobody may take one for the answer and stop sending.
+A server may send them without being asked. They do not say how the request ends, so we must not take one for the final
+response and stop sending.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Find values in JSON text without parsing it: where they begin and end.
+"""Find where values begin and end in JSON text, without parsing it.
 
-A page of an API is some text around an array of records. Only that text is for us; the records go on as they are
-written, so no number is rounded, and no Python object is made of them. What this takes for granted is that the text
-is JSON. Where it is not, it says so if it stumbles; the decoder that gets the records is the one to judge them.
+A page of an API is some text around an array of records. Only that text is needed here. The records are passed on as they
+are written, so no number is rounded, and no Python objects are made. The text is assumed to be JSON: obvious errors are
+reported here, and the decoder that gets the records checks them.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def start_of(text: bytes, path: Sequence[str]) -> int:
 
     Raises:
         NotFound: there is none.
-        NotJson: the text can not be followed.
+        NotJson: the text cannot be followed.
     """
     start, depth = skip_space(text, 0), 0
     while depth < len(path):

@@ -1,4 +1,4 @@
-"""Read what ``--source-option`` and ``--destination-option`` say about HTTP. Values of headers are never shown."""
+"""Read the HTTP options in ``--source-option`` and ``--destination-option``. Values of headers are never shown."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def private_headers(request: Request) -> tuple[tuple[str, str], ...]:
     ``token_env=VARIABLE`` is ``Authorization: Bearer`` and what that environment variable holds.
 
     Raises:
-        ConfigurationError: a name or value can not be sent, or the variable is not set.
+        ConfigurationError: a name or value cannot be sent, or the variable is not set.
     """
     given = [*_headers_of(request, request.options.get(_HEADER))]
     given += [

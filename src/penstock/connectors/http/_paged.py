@@ -1,4 +1,4 @@
-"""A source that reads a list which a server hands out page by page."""
+"""The source that reads a list which a server hands out page by page."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Fetch page after page, and give the records on them as one stream of NDJSON.
+"""Fetch one page after another, and hand out their records as one stream of NDJSON.
 
-Every page is fetched whole, so one whose connection is lost, or whose server is busy, is asked for again. All of them
-go over one connection where the server lets them. A page is bounded; what is kept of one that has been handed on is
-eight bytes, by which an address that comes back is known again.
+Every page is fetched whole, so it can be requested again if the connection is lost or the server is busy. All go over one
+connection if the server allows that. The size of a page is limited. Of a page that has been handed out only eight bytes
+are kept, by which an address that comes back is recognised.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Pages:
         """Block until ``size`` bytes, or the end of the last page; a cancel interrupts it.
 
         Raises:
-            SourceError: a page can not be had, or is not what it should be; names it.
+            SourceError: a page cannot be had, or is not what it should be; names it.
         """
         pieces, missing = [], size
         while missing:
@@ -159,7 +159,7 @@ class Pages:
         return answer, text.removeprefix(_BYTE_ORDER_MARK)
 
     def _received(self, endpoint: Endpoint) -> tuple[Answer, bytes]:
-        """Return an answer, and if it is a page, what is on it, as far as that may be in memory."""
+        """Return a response and, if it is a page, its content, up to the largest size allowed."""
         listing = self._listing
         answer = get(self._client, endpoint, reading_headers(listing.accept_encoding))
         if answer.status != http.client.OK:
@@ -219,7 +219,7 @@ class Pages:
 
 @contextmanager
 def _saying_where(endpoint: Endpoint) -> Iterator[None]:
-    """Say of which page it is when something in the block fails."""
+    """Add the address of the page to errors of the block."""
     try:
         yield
     except NotFound as exc:

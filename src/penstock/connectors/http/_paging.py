@@ -1,4 +1,4 @@
-"""Which page comes after this one. Pure."""
+"""The ways to find the address of the next page. Pure."""
 
 from __future__ import annotations
 
@@ -63,17 +63,17 @@ class Paging(Protocol):
 
 
 def paging_of(request: SourceRequest) -> Paging | None:
-    """Return how the options say that pages are found; None where they say nothing of pages.
+    """Return how to find the next page according to the options; None if they do not mention pages.
 
     Raises:
-        ConfigurationError: they say it in two ways, or not clearly.
+        ConfigurationError: they name two ways, or one that makes no sense.
     """
     given = [name for name in PAGING_OPTIONS if request.options.get(name) is not None]
     if not given:
         return None
     if len(given) > 1:
         raise ConfigurationError(
-            f"{request.shown}: give one of {', '.join(given)}: each is a way to find the next page"
+            f"{request.shown}: give only one of {', '.join(given)}: each is a way to find the next page"
         )
     option = text_option(request, given[0]) or ""
     made = _MAKERS[given[0]](option)

@@ -1,4 +1,4 @@
-"""Which proxy an address is reached through: the environment says so, as it says to curl and others."""
+"""Find the proxy for an address in the environment variables that curl and others use."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Cut one encoded stream into bodies that each stand for themselves: whole records, in the same format.
+"""Cut one encoded stream into request bodies, each of which is complete in itself: whole records, in the same format.
 
-Every body holds as many records as fit into a size, and at least one: a record that is larger goes alone. No records,
-no body.
+Every body holds as many records as fit into a size, but at least one: a larger record goes alone. If there are no records,
+there is no body.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Try a request again when that may help, and not too soon."""
+"""Retry requests after failures that may pass, with growing delays."""
 
 from __future__ import annotations
 

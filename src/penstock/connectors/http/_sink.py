@@ -1,4 +1,4 @@
-"""A sink that sends everything as the body of one request, in chunks, while it is made."""
+"""The sink that sends everything as the body of one request, in chunks, while the data is being made."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _EARLY_ANSWER_SECONDS = 5.0
 
 
 class Sending:
-    """What sinks over HTTP have in common: ``check`` opens the connection that ``store`` then uses.
+    """The base class of sinks over HTTP: ``check`` opens the connection that ``store`` then uses.
 
-    Between the two it stays open; :meth:`close` lets go of it where there is to be no ``store``.
+    It stays open between the two; :meth:`close` closes it if there will be no ``store``.
     """
 
     def __init__(self, endpoint: Endpoint, *, method: str, media_type: str) -> None:
@@ -38,7 +38,7 @@ class Sending:
         self._client = Client(SinkError)
 
     def check(self) -> bool:
-        """Connect; True when that works. No request is sent: there is none that means "would you".
+        """Connect, and return True if that works. Sends no request, as HTTP has none that only asks for permission.
 
         Raises:
             SinkError: unknown host, refused connection, certificate not trusted.
@@ -47,7 +47,7 @@ class Sending:
         return True
 
     def close(self) -> None:
-        """Let go of the connection, if there is one. Idempotent."""
+        """Close the connection, if there is one. Idempotent."""
         self._client.close()
 
 
@@ -64,12 +64,12 @@ class HttpSink(Sending):
     def store(self, stream: ByteReader) -> Receipt:
         """Send ``stream`` to its end and wait for the answer.
 
-        Blocks while the server does not take more, and until it answers; a cancel interrupts both. When anything
-        fails, the body is cut. An answer before the end is noticed at once, also while ``stream`` has nothing to
-        give (if it has ``read1``, as pipes do).
+        Blocks while the server takes no more, and until it answers; a cancel interrupts both. If anything fails, the body
+        is cut off. A response before the end is noticed at once, even while ``stream`` has no data (if it has ``read1``,
+        as pipes do).
 
         Raises:
-            SinkError: the server is gone, answered before the end, or with anything but success.
+            SinkError: the server is gone, has answered before the end, or with anything but success.
         """
         with self._client as client:
             connection = client.connection_to(self._endpoint)
@@ -94,7 +94,7 @@ class HttpSink(Sending):
         return sent
 
     def _answered_early(self, connection: Connection, sent: int) -> ConnectorError:
-        """Read why the server does not take the rest; it may have closed without a word."""
+        """Return why the server does not take the rest, if it says so before closing the connection."""
         connection.socket.settimeout(_EARLY_ANSWER_SECONDS)
         try:
             answer = self._client.answer()

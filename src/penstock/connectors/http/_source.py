@@ -1,4 +1,4 @@
-"""A source that reads the body of one GET."""
+"""The source that reads the body of one GET."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class HttpSource:
         return answer
 
     def _refuse_web_page(self, answer: Answer) -> None:
-        """Refuse a form to log in or an error message for people, where only the path says that there is data."""
+        """Refuse an HTML page (a login form, an error message) if only the path says that there should be data."""
         if self._is_told and self._request.format is None and media_type(answer) in _WEB_PAGES:
             raise SourceError(
                 "the server sent a web page (text/html) where there should be data",

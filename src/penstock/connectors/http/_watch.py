@@ -1,4 +1,4 @@
-"""Notice that a server answers while we wait for something to send it."""
+"""Notice that a server has answered while we are waiting for data to send to it."""
 
 from __future__ import annotations
 

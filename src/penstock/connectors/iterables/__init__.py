@@ -1,4 +1,4 @@
-"""What is in this process already, as a source: rows from a loop, bytes from a generator, Arrow tables, data frames.
+"""Sources from data in this process: rows from an iterable, bytes from a generator, Arrow tables, data frames.
 
     [{"id": 1}, {"id": 2}]                    dicts: their keys are the columns
     cursor, generator of tuples or lists      with ``columns=["id", "name"]``; named tuples know their names
@@ -6,10 +6,10 @@
     RecordBatch, Table, RecordBatchReader     pyarrow's, or an iterable of its tables and batches
     anything with ``__arrow_c_stream__``      polars, pandas, DuckDB, ...
 
-It is iterated in the thread of the copy that reads, and nowhere else. Nobody can interrupt a loop from outside: a
-cancel is noticed between two batches, and wakes what waits inside penstock's own calls. An exception of the loop ends
-the copy, as it is. A generator or a reader of batches is used up by one copy, and closed at its end, on every way out;
-what you opened and may still need (a file, a cursor, a frame) is left to you.
+The data is iterated over in the reading thread of the copy, and nowhere else. Such a loop cannot be interrupted from
+outside: a cancel is noticed between two batches, and in penstock's own waits. An exception of the loop ends the copy and
+is raised unchanged. A generator or a reader of batches is used up by one copy and closed at its end, however it ends.
+Whatever you have opened and may still need (a file, a cursor, a data frame) is left open.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ Bytes = (bytes, bytearray, memoryview)
 
 
 class ArrowStream(Protocol):
-    """Whatever hands out Arrow data by the PyCapsule interface."""
+    """An object that hands out Arrow data through the PyCapsule interface."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None, /) -> object:
         """Return a capsule with an ``ArrowArrayStream``."""
@@ -59,11 +59,11 @@ class ArrowStream(Protocol):
 
 
 Data = Iterable[Any] | ArrowStream
-"""What :func:`source_from` takes."""
+"""What :func:`source_from` accepts."""
 
 
 def name_of(value: object) -> str:
-    """Return what messages call ``value`` when it is a source: ``"generator events"``, ``"list"``, ``"pandas DataFrame"``."""
+    """Return the name of ``value`` for messages: ``"generator events"``, ``"list"``, ``"pandas DataFrame"``."""
     kind = type(value)
     package = kind.__module__.partition(".")[0]
     prefix = "" if package in {"builtins", "__main__", "_io"} else f"{package} "
@@ -72,15 +72,15 @@ def name_of(value: object) -> str:
 
 
 def source_from(value: Any, request: SourceRequest) -> Source:
-    """Make a source of an object of this process. Touches nothing yet.
+    """Make a source from an object in this process. Reads nothing yet.
 
     Args:
-        value: see the module's docstring.
-        request: its ``uri`` is what messages call the source; ``columns``, ``limit``, ``batch_bytes`` and
-            ``on_type_loss`` count for rows and Arrow data, ``format``, ``format_options`` and ``compression`` for bytes.
+        value: the object; the module's docstring lists what it can be.
+        request: the request, whose ``uri`` is the name for messages. ``columns``, ``limit``, ``batch_bytes`` and
+            ``on_type_loss`` apply to rows and Arrow data; ``format``, ``format_options`` and ``compression`` to bytes.
 
     Raises:
-        ConfigurationError: nothing can be read from it, or not with what else was asked for.
+        ConfigurationError: the object cannot be read, or not as ``request`` asks.
     """
     request.refuse("query", "table", "where", because="they are for databases")
     request.check_options()
@@ -186,7 +186,7 @@ class IterableSource:
         for batch in batches:
             self.rows_read = (self.rows_read or 0) + batch.num_rows
             yield batch
-            del batch  # or it would be here still while the next one is read
+            del batch  # or it would be kept alive while the next one is read
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[BatchStream, Selection]]:

@@ -1,4 +1,4 @@
-"""Arrow data that is in this process already, in batches of a bounded size."""
+"""Read Arrow data that is in this process already, in batches of a bounded size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows made in Python to Arrow batches: dicts, tuples, lists. The first batch says what the columns are."""
+"""Turn rows of Python (dicts, tuples, lists) into Arrow batches. The first batch determines the columns."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ _HINT = "columns and their types are found in the first rows and stay"
 
 @final
 class RowBatches:
-    """A :class:`~penstock.flow.contracts.BatchStream` of rows. Reads the first batch when made, the rest as it goes.
+    """A :class:`~penstock.flow.contracts.BatchStream` of rows. Reads the first batch when made, the rest while iterating.
 
     Args:
-        rows: iterated in the calling thread; what it raises passes through as it is.
-        names: of the columns, in order. Needed for tuples and lists that are not named tuples; of dicts, None takes
-            every key of the first batch.
-        where: what messages call the rows.
-        batch_bytes: about how much the rows of a batch may weigh, as Python objects.
-        max_row_bytes: the heaviest row allowed; None for any.
-        on_type_loss: what to do about a value that the type of its column can not hold.
-        losses: told about values that became NULL.
+        rows: the rows, iterated over in the calling thread; their exceptions are raised unchanged.
+        names: the names of the columns, in order. Required for tuples and lists that are not named tuples; for dicts,
+            None takes every key of the first batch.
+        where: the name of the rows for messages.
+        batch_bytes: about how many bytes the rows of a batch may take as Python objects.
+        max_row_bytes: the largest row allowed, measured the same way; None for any.
+        on_type_loss: what to do with a value that the type of its column cannot hold.
+        losses: counts the values that became NULL.
 
     Raises:
-        SourceError: a row is no row, or does not fit; names row and field.
-        BudgetExceeded: a row is heavier than allowed.
+        SourceError: an item is not a row, or does not fit; names row and field.
+        BudgetExceeded: a row is larger than allowed.
         ConfigurationError: the columns of tuples have no names.
     """
 
@@ -86,7 +86,7 @@ class RowBatches:
             yield self._batch(self._columns(rows, before), before)
 
     def _take(self) -> list[Any]:
-        """Block until there are rows enough, or no more; an empty list is the end."""
+        """Block until there are enough rows for a batch, or no more; an empty list is the end."""
         rows: list[Any] = []
         size = 0
         for row in self._rows:
@@ -199,12 +199,12 @@ def _names_of(rows: list[Any], where: str) -> list[str]:
 
 
 def _is_text(key: object) -> bool:
-    """Whether it is text, all of it: half of a surrogate pair is no letter."""
+    """Whether it is valid text, without lone surrogates."""
     return isinstance(key, str) and key.encode(errors="ignore").decode() == key
 
 
 def _weight(row: Any) -> int:
-    """Return about how many bytes a row holds; those of a container inside count, too."""
+    """Return about how many bytes a row takes, including those in containers inside it."""
     size = getsizeof(row)
     for value in row.values() if isinstance(row, Mapping) else row if isinstance(row, (tuple, list)) else ():
         size += _deep_weight(value) if isinstance(value, _CONTAINERS) else getsizeof(value)

@@ -1,13 +1,13 @@
-"""Python values to Arrow columns, without bending any.
+"""Turn Python values into Arrow columns without altering any.
 
-pyarrow finds the type of a list of values, and is generous: a ``datetime`` in a column of dates loses its time, one
-without a time zone beside one with a zone becomes UTC, a new key of a nested dict is dropped. So what may stand in
-which column is decided here; pyarrow only converts.
+pyarrow infers the type of a list of values, but alters some: a ``datetime`` in a column of dates loses its time, one
+without a time zone among others with one becomes UTC, a new key of a nested dict is dropped. So which values a column may
+hold is decided here, and pyarrow only converts them.
 
     Python                       Arrow
     bool, str, bytes             bool, string, binary
     int                          int64
-    float, also beside int       double; an int that a double can not hold exactly does not fit
+    float, also beside int       double; an int that a double cannot hold exactly does not fit
     Decimal, also beside int     decimal128(38, digits after the point found first), decimal256 where it needs more
     date, time                   date32, time64[us]; a time with a zone does not fit
     datetime                     timestamp[us]; with the first one's zone where they have one: all or none
@@ -47,7 +47,7 @@ _UNBOUNDED = (int, Decimal, timedelta)
 
 
 class Misfit(ValueError):
-    """A value that the type of its column can not hold; ``index`` says which of those given."""
+    """A value that the type of its column cannot hold; ``index`` says which of those given."""
 
     def __init__(self, index: int, value: object, why: str) -> None:
         shown = repr(value)

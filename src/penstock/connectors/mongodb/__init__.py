@@ -1,4 +1,4 @@
-"""MongoDB, for reading.
+"""The connector of MongoDB, for reading.
 
 ``mongodb://user@host:port/database`` or ``mongodb+srv://``; options after the ``?`` are MongoDB's own, and so are their
 defaults: with ``tls=true`` the certificate is verified. What is read is a collection (``-t``), narrowed by ``--where``
@@ -136,7 +136,7 @@ class MongoSource:
         return Replies.of_query(connection, self._query, documents, self._request.batch_bytes)
 
     def _first(self, connection: Connection, replies: Replies) -> list[bytes]:
-        """Return the first reply, or all of them; that there is none is looked into."""
+        """Return the first reply, or with ``mode=all`` every reply; if there is none, check that the collection exists."""
         first = [reply] if (reply := replies.next()) else []
         if not first and self._options.mode != "tail":
             _mongo_catalog.check_collection(connection, self._query.collection)
@@ -152,7 +152,7 @@ class MongoSource:
         return first
 
     def _looks_at_all(self) -> bool:
-        """Whether to read everything twice; where values may not fail, there is no other way."""
+        """Whether to read everything twice, which is also necessary if no value may fail to fit its column."""
         wanted = self._options.schema == "all" or self._request.on_type_loss == "text"
         return wanted and self._options.mode == "next" and self._options.shape == "rows"
 

@@ -1,4 +1,4 @@
-"""Addresses of MongoDB: ``mongodb://user:password@host:port,host:port/database?options``. Looks nothing up."""
+"""Parse MongoDB addresses: ``mongodb://user:password@host:port,host:port/database?options``. Looks up no names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The libraries that columns are made with, imported when first needed, and what numpy's arrays become in Arrow."""
+"""Import numpy and pyarrow on first use, and turn numpy arrays into Arrow columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Look at many values at once: numpy over the bytes that a MongoDB server has sent."""
+"""Read many BSON values at once, with numpy over the bytes that a MongoDB server has sent."""
 
 from __future__ import annotations
 

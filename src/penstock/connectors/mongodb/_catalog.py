@@ -1,4 +1,4 @@
-"""What a database says of its collections."""
+"""Look up the collections of a database."""
 
 from __future__ import annotations
 

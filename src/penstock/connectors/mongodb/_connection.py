@@ -1,8 +1,8 @@
-"""A connection to MongoDB, and what keeps it alive and ends it. pymongo's asynchronous client, in a loop of its own.
+"""A connection to MongoDB: pymongo's asynchronous client, in an event loop of its own.
 
-Asynchronous, because a cancel then interrupts whatever it waits for; pymongo's blocking client looks up from a socket
-every half second. And because the loop goes on while the sink is slow: it reads one reply ahead, and refreshes the
-session, without which the server ends it, and all its cursors, after 30 minutes.
+It is asynchronous because a cancel then interrupts every wait, while pymongo's blocking client checks only every half
+second. Besides, the loop goes on while the sink is slow: it reads one reply ahead, and it refreshes the session, which the
+server would otherwise end after 30 minutes, with all its cursors.
 """
 
 from __future__ import annotations
@@ -109,11 +109,11 @@ class Connection:
     # --- in the loop --------------------------------------------------------------------------------------------
 
     def keep(self, cursor: Any) -> None:
-        """Note a cursor that is to be closed at the end, whatever happens."""
+        """Remember a cursor, which will be closed at the end, whatever happens."""
         self._cursors.append(cursor)
 
     def started(self, operation: Callable[[], Awaitable[T]]) -> asyncio.Task[T]:
-        """Start a task. One that still runs in the end is cancelled, and waited for."""
+        """Start a task. If it still runs when the connection is closed, it is cancelled and waited for."""
 
         async def run() -> T:
             return await operation()
@@ -185,13 +185,13 @@ class Connection:
             await asyncio.wait(tasks, timeout=GRACE_SECONDS)
 
     def _afresh(self) -> Any:
-        """Return another client, which asks the server that has our cursor, and at once.
+        """Return another client, which talks at once to the server that has our cursor.
 
-        After a lost connection, and after errors that pymongo takes for one (11600, 189 and their like), it sends no
-        killCursors: it takes the server for gone, and the cursor with it. A server that goes on still has it. But the
-        first client then knows no server until its monitor has looked again. That takes it half a second, which on a
-        busy machine was more than GRACE_SECONDS had left; and it would ask the primary, which after a step-down is not
-        where our cursor is.
+        After a lost connection, and after errors that pymongo takes for one (11600, 189 and the like), pymongo sends no
+        killCursors: it assumes that the server is gone, and the cursor with it. A server that is still running still has
+        the cursor. But the first client knows no server until its monitor has looked again. That takes half a second,
+        which on a busy machine was more than was left of GRACE_SECONDS; and it would ask the primary, which after a
+        step-down is not where our cursor is.
         """
         addresses = [cursor.address for cursor in self._cursors if cursor.address is not None]
 
@@ -217,7 +217,7 @@ class Connection:
 
 
 async def _closed(client: Any) -> None:
-    """Close sockets and monitors. The client says goodbye before, twice; a server that is gone gets no answer."""
+    """Close sockets and monitors. The client first sends two farewells, cut short here, as a lost server never answers."""
     for _ in range(3):
         try:
             async with asyncio.timeout(_CLOSING_SECONDS):
@@ -228,7 +228,7 @@ async def _closed(client: Any) -> None:
 
 
 def _close_what_is_not_connected(loop: asyncio.AbstractEventLoop) -> None:
-    """Have this loop close a socket whose connecting was cancelled; pymongo leaves it to the garbage collector."""
+    """Make this loop close a socket whose connecting was cancelled, which pymongo leaves to the garbage collector."""
     connect = loop.sock_connect
 
     async def connect_or_close(sock: socket.socket, address: Any) -> None:

@@ -1,7 +1,7 @@
-"""Replies of MongoDB, one after another: the bytes of a find or an aggregation, undecoded.
+"""Read the replies to a find or an aggregation, one after another, as undecoded bytes.
 
-There are two ways to wait for the next: until it is there, or, at the end of a capped collection, until somebody writes
-something.
+There are two ways to wait for the next reply: until the server sends it, or, at the end of a capped collection, until
+somebody writes something.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From pymongo's errors to ours: the one seam of the MongoDB source."""
+"""Turn pymongo's errors into ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Learn from documents which fields there are, and of which types."""
+"""Find out which fields documents have, and of which types."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Fields:
         """Learn from these, too.
 
         Raises:
-            bson.errors.InvalidBSON: they can not be read.
+            bson.errors.InvalidBSON: they cannot be read.
         """
         walk = self._walked(piece) if pays(piece) else None
         if walk is None:

@@ -1,7 +1,7 @@
-"""From BSON to Python values, and from those to text: MongoDB's Extended JSON (v2), fast where it can be.
+"""Decode BSON into Python values, and write those as MongoDB's Extended JSON (v2), fast where possible.
 
-Decoding is done by pymongo's C extension, whole replies at a time. What Python has no type for keeps a type of its
-own, so that nothing is taken for something else: code is no string, and dates beyond year 9999 stay numbers.
+pymongo's C extension decodes whole replies at a time. Values that Python has no type for keep a type of their own, so that
+nothing is taken for something else: code is not a string, and dates beyond the year 9999 stay numbers.
 """
 
 from __future__ import annotations

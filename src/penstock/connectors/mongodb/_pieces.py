@@ -1,4 +1,4 @@
-"""Documents as they were received: some of them, one after another, and where each begins."""
+"""Divide replies into pieces: whole BSON documents as received, and the positions at which each begins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read of MongoDB: a find or an aggregation, as JSON says it. Pure; nothing is sent here.
+"""Turn a request into the find or aggregation to run: parse queries, filters and pipelines in JSON. Sends nothing.
 
     -t orders --where '{"total": {"$gt": 100}}' --columns _id,total --limit 10
     -q '{"collection": "orders", "filter": {...}, "projection": {...}, "sort": {"total": -1}, "skip": 5, "limit": 10}'
@@ -102,7 +102,7 @@ def query_of(request: SourceRequest) -> Query:
 
 
 def _check_sendable(query: Query, shown: str) -> None:
-    """Refuse what JSON can say and BSON can not: numbers beyond 64 bits, half of a character, a name with a zero in it."""
+    """Refuse what JSON can say and BSON cannot: numbers beyond 64 bits, half of a character, a name with a zero in it."""
     bson_error = need("bson.errors", extra="mongo", why="read MongoDB").BSONError
     everything = {"": query.collection, "pipeline": query.pipeline, "options": query.options}
     try:

@@ -1,4 +1,4 @@
-"""Documents to Arrow batches."""
+"""Turn documents into Arrow batches: a column per field, or one column with the whole document."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Rows(Protocol):
         """Make a batch.
 
         Raises:
-            bson.errors.InvalidBSON: the documents can not be read.
+            bson.errors.InvalidBSON: the documents cannot be read.
             SourceError: they do not fit.
         """
         ...
@@ -65,12 +65,12 @@ class FieldRows:
         self._rows_before = 0
 
     def batch(self, piece: Piece) -> pa.RecordBatch:
-        """Make a batch: of the bytes as they are, or, where those can not be understood, of decoded documents.
+        """Make a batch: of the bytes as they are, or, where those cannot be understood, of decoded documents.
 
         What is wrong with a document is for the latter to say.
 
         Raises:
-            bson.errors.InvalidBSON: the documents can not be read.
+            bson.errors.InvalidBSON: the documents cannot be read.
             SourceError: a value does not fit its column, or there is a field without a column.
         """
         arrays = self._taking.arrays(piece)

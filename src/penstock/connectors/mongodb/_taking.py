@@ -1,7 +1,7 @@
-"""Batches of documents without making Python objects of them, as far as that goes.
+"""Make batches of documents without turning them into Python objects, as far as possible.
 
-Nothing is judged here. Whatever could be an error makes this give up on a piece, and :mod:`._rows` decodes its documents and
-says what is wrong, and with which.
+Nothing is reported as an error here. If anything could be one, this gives up on the piece, and :mod:`._rows` decodes its
+documents and says what is wrong with which.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From BSON's types to Arrow's.
+"""Choose Arrow types for columns of BSON values. :data:`TYPE_TABLE` lists every type.
 
 MongoDB has types on values, not on fields; Arrow and everything after it has them on columns. A column gets its type
 from the documents that were looked at first, and a value that does not fit it is an error naming the field and the

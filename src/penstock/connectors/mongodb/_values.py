@@ -1,4 +1,4 @@
-"""The values of one field in many documents, as they lie in what was received."""
+"""The values of one field in many documents, read directly from the received bytes."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Values:
         """Decode the values of ``rows``: each as a document of its own, with a field that has no name.
 
         Raises:
-            bson.errors.InvalidBSON: one of them can not be.
+            bson.errors.InvalidBSON: one of them cannot be.
         """
         documents = b"".join(
             _HEAD.pack(_HEAD.size + len(value) + 1, code) + value + b"\0"

@@ -1,7 +1,7 @@
-"""From BSON to Arrow a column at a time: values that are together as they lie in what was received.
+"""Turn BSON values into Arrow columns a whole column at a time, directly from the received bytes.
 
-For each kind of column there is a function that takes of a field all values which it can, and says which those are. What it
-does not take is left to pymongo's decoder, value by value: documents, arrays and other rare types, and whatever does not fit.
+For each kind of column there is a function that converts all values of a field that it can, and says which those are. The
+others are left to pymongo's decoder, value by value: documents, arrays and other rare types, and values that do not fit.
 """
 
 from __future__ import annotations

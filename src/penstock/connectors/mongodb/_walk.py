@@ -1,11 +1,11 @@
 """Find the fields of many documents at once.
 
-Each document has a cursor, the position of the field that comes next in it. A step takes one field name, sees in which
-documents it comes next, notes type and position of its value there, and moves their cursors over it: some numpy operations
-for all documents together. A step for each name in turn is a pass. Where a field is missing the cursor waits for the next
-name, so documents that differ in which fields they have still take one pass; those with another order take another one.
+Each document has a cursor, the position of its next field. A step takes one field name, finds the documents in which it
+comes next, records the type and position of its value there, and moves their cursors past it: a few numpy operations for
+all documents together. A pass is one step for each name. If a field is missing in a document, its cursor waits for the next
+name. So documents with different subsets of the fields still take one pass; those with another order take another pass.
 
-What a pass can not move over (see :attr:`Walk.odd`) is left to pymongo's decoder, document by document.
+Documents that a pass cannot handle (see :attr:`Walk.odd`) are left to pymongo's decoder, one by one.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ class Walk:
         return types, begins
 
     def leave(self) -> None:
-        """Take what is still unfinished for odd."""
+        """Count the documents that are still unfinished as odd."""
         self._is_odd[self.unfinished] = True
 
     def run(self, names: Iterable[str]) -> None:
-        """Make a pass with these names, over the documents that are unfinished."""
+        """Make a pass with these names over the unfinished documents."""
         rows = None if len(self.unfinished) == self._count else self.unfinished
         cursor, last = (self._cursor, self._last) if rows is None else (self._cursor[rows], self._last[rows])
         for name in names:
@@ -151,7 +151,7 @@ def walked(
         the walk, and the order of names for the next piece.
 
     Raises:
-        bson.errors.InvalidBSON: such a document can not be read.
+        bson.errors.InvalidBSON: such a document cannot be read.
     """
     walk, steps = Walk(piece), int(piece.ends[-1])  # for each byte one; plain documents take one for ten bytes
     for _ in range(most_passes):

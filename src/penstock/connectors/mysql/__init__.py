@@ -1,4 +1,4 @@
-"""MySQL and MariaDB, both directions.
+"""The connector of MySQL and MariaDB, for reading and loading.
 
 ``mysql://user:password@host:3306/database``, or ``mariadb://``; what is left out comes from where the ``mysql`` client
 takes it (:mod:`penstock.connectors.mysql._address`). Parameters: ``ssl-mode``, ``ssl-ca``, ``ssl-cert``, ``ssl-key``,
@@ -95,14 +95,14 @@ class MysqlSource:
         self._seam = _mysql_errors.Seam(SourceError, self.display_name)
 
     def open_bytes(self, format_name: str) -> AbstractContextManager[Iterator[bytes]]:
-        """Refuse: there are no stored bytes here, ``byte_formats`` is empty."""
+        """Refuse: there are rows here and no stored bytes, which is why ``byte_formats`` is empty."""
         raise ConfigurationError(f"{self.display_name}: MySQL does not write {format_name} itself")
 
     @contextmanager
     def open_batches(self) -> Iterator[BatchStream]:
         """Run the SELECT and give its rows as Arrow batches. Leaving the block stops it, and waits for the server.
 
-        The connection belongs to the calling thread, which is the one to iterate in.
+        The connection belongs to the calling thread, so iterate in that thread.
         """
         with self._opened() as (connection, prepared):
             with self._seam.translating():
@@ -117,7 +117,7 @@ class MysqlSource:
             yield Batches(decoder.schema, self._batches(connection, decoder, columns))
 
     def describe(self, format_name: str | None) -> Description:
-        """Connect, have the statement prepared, and look what the server knows of its tables. Runs nothing."""
+        """Connect, let the server prepare the statement, and look up what it knows about the tables. Runs nothing."""
         with self._opened() as (connection, prepared), self._seam.translating():
             rows, size = estimated(connection, self._request, self._statement)
         schema = arrow_schema(prepared.columns, self._request.on_type_loss)
@@ -134,10 +134,12 @@ class MysqlSource:
         )
 
     def partitioned(self, most: int, by: str | None) -> AbstractContextManager[Partitions]:
-        """Divide a table by a column, its primary key's first by default; begin a transaction for each range, of one snapshot.
+        """Divide a table by a column, by default the first of its primary key, and begin a transaction for each range.
+
+        All transactions have the same snapshot.
 
         Raises:
-            ConfigurationError: what is to be read can not be divided so.
+            ConfigurationError: the request cannot be divided this way.
         """
         check_divisible(self._request)
         return self._divided(most, by)
@@ -190,7 +192,7 @@ class MysqlSource:
         return prepared
 
     def _not_there(self, connection: Connection, exc: ServerError) -> SourceError:
-        """Return the error for a statement that was refused, with what there is instead."""
+        """Return the error for a statement that was refused, with the tables or columns that exist."""
         table = self._request.table or ""
         if exc.code == _mysql_errors.BAD_FIELD:
             name = str(exc).partition("'")[2].partition("' in ")[0]
@@ -205,7 +207,7 @@ class MysqlSource:
         return self._seam.of_server(exc)
 
     def _refuse_cut_values(self, connection: Connection) -> None:
-        """Look at the warnings, if there were any: the server only warns of values that it has cut, or left out."""
+        """Check the warnings, if there were any, because the server only warns about values it has truncated or dropped."""
         if not connection.warnings:
             return
         with self._seam.translating():
@@ -242,7 +244,7 @@ class MysqlSource:
             self.rows_read = decoder.rows
             del block
             yield batch
-            del batch  # or it would be here still while the next one is received
+            del batch  # or it would be kept alive while the next one is received
 
 
 def _tables(connection: Connection) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where a MySQL or MariaDB server is and who wants in: the address, ``~/.my.cnf``, and the environment. Pure but for that file.
+"""Find out how to connect to a server: from the address, ``~/.my.cnf`` and the environment. Pure but for that file.
 
 What the address leaves out comes from where the ``mysql`` client takes it: the ``[client]`` section of ``~/.my.cnf``, then
 ``MYSQL_HOST``, ``MYSQL_TCP_PORT``, ``MYSQL_UNIX_PORT`` and ``MYSQL_PWD``.

@@ -1,4 +1,4 @@
-"""The libraries that columns are made with, imported when first needed, and what annotations call their arrays."""
+"""Import numpy and pyarrow on first use; names for their array types in annotations."""
 
 from __future__ import annotations
 

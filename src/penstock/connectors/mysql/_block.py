@@ -1,7 +1,7 @@
-"""Look at many rows at once: numpy over the bytes that a MySQL server has sent.
+"""Read many rows at once, with numpy over the bytes that a MySQL server has sent.
 
-Rows differ in length, so a column has no fixed place. What it has is a cursor: an array with the position of its value in each
-row. Reading a column takes the values at the cursor and moves the cursor on, for all rows in a few numpy operations.
+Rows differ in length, so a column has no fixed position. Instead there is a cursor: an array with the position of the next
+value in each row. Reading a column takes the values at the cursor and moves it on, for all rows in a few numpy operations.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Arrow columns on their way into MySQL: what type a column is created with, and each value as text MySQL reads back exactly.
+"""Prepare Arrow columns for MySQL: choose the column's type, and turn values into text that MySQL reads exactly.
 
 A whole column is turned into text at a time, by Arrow itself or by numpy; lists, structs and maps alone go through Python.
 ``LOAD_TABLE`` in :mod:`penstock.connectors.mysql._types` is the contract.

@@ -1,7 +1,7 @@
-"""A connection to MySQL or MariaDB: run a statement, stream the rows of a prepared one, feed a LOAD DATA, kill, close.
+"""A connection to MySQL or MariaDB: run statements, stream the rows of prepared ones, feed LOAD DATA, kill, close.
 
-Rows come in the binary protocol, the one of prepared statements: numbers are eight bytes instead of twenty characters, a
-FLOAT has all its bits (as text it has six digits), and preparing tells the columns without running anything.
+Rows come in the binary protocol of prepared statements: numbers have eight bytes instead of twenty characters, a FLOAT has
+all its bits (as text it has six digits), and preparing a statement tells its columns without running it.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def connected(login: Login, *, local_files: bool = False) -> Iterator[Connection
     Blocks for ``login.connect_seconds`` at most, besides looking up the host's name; a cancel interrupts it.
 
     Raises:
-        LostConnection: the server can not be reached.
+        LostConnection: the server cannot be reached.
         ServerError: it does not let us in.
     """
     with Waker() as waker:
@@ -111,7 +111,7 @@ class Connection:
         self._is_closed = False
 
     def execute(self, *statements: str | bytes) -> Done:
-        """Run statements that have no rows, one after the other; return what the last one did."""
+        """Run statements that return no rows, one after another; return the outcome of the last one."""
         done = Done(0, 0, "")
         for statement in statements:
             with self._exchange():
@@ -130,7 +130,7 @@ class Connection:
         return rows
 
     def prepare(self, statement: str) -> Prepared:
-        """Have the server parse ``statement``. Runs nothing."""
+        """Let the server parse ``statement``. Runs nothing."""
         with self._exchange():
             self._wire.command(_PREPARE, statement.encode())
             answer = self._wire.answer()
@@ -141,7 +141,7 @@ class Connection:
             return Prepared(number, self._columns(columns), parameters)
 
     def run(self, prepared: Prepared) -> tuple[Column, ...]:
-        """Run a prepared statement and return the columns of its rows, which are to be taken with :meth:`rows`."""
+        """Run a prepared statement and return its columns. Read its rows with :meth:`rows`."""
         with self._exchange():
             flags_and_count = b"\0" + (1).to_bytes(4, "little")
             self._wire.command(_EXECUTE, prepared.number.to_bytes(4, "little") + flags_and_count)
@@ -152,7 +152,7 @@ class Connection:
         return columns
 
     def rows(self, most_bytes: int, most_rows: int, longest_row_bytes: int | None = None) -> RowBlock | None:
-        """Return the next rows of what :meth:`run` started; None when that was all, and the server has said so.
+        """Return the next rows of the statement started by :meth:`run`; None once the server has said that was all.
 
         Raises:
             RowTooLong: a row is longer than ``longest_row_bytes``.
@@ -165,7 +165,7 @@ class Connection:
         return block
 
     def load(self, statement: str, data: Iterable[memoryview]) -> Done:
-        """Run a ``LOAD DATA LOCAL INFILE``; whatever file the server names, it gets ``data``."""
+        """Run a ``LOAD DATA LOCAL INFILE``. Whatever file the server asks for, it is sent ``data``."""
         with self._exchange():
             self._wire.command(_QUERY, statement.encode())
             answer = self._wire.answer()
@@ -177,7 +177,7 @@ class Connection:
             return _done(self._wire.answer())
 
     def close(self) -> None:
-        """Stop what still runs on the server, then close. Waits for the server a few seconds at most. Idempotent."""
+        """Stop what still runs on the server, then close. Waits for a few seconds at most. Idempotent."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -201,9 +201,9 @@ class Connection:
             self._wire.close()
 
     def _kill(self) -> None:
-        """Have the server end this connection, over another one: it does not listen to this one now.
+        """Let the server end this connection, over another one, as it does not listen to this one now.
 
-        Where there is no other one to be had, closing the socket has to do: the server notices when it writes.
+        If no other connection can be made, closing the socket has to suffice: the server notices when it writes.
         """
         with connected(self._login) as other:
             other.execute(f"KILL CONNECTION {self.number}")
@@ -218,7 +218,7 @@ class Connection:
 
     @contextmanager
     def _exchange(self) -> Iterator[None]:
-        """Send a command and take its whole answer; what interrupts that leaves the connection busy."""
+        """A block that sends a command and reads its whole answer; if it is interrupted, the connection stays busy."""
         self._is_busy = True
         try:
             yield
@@ -228,7 +228,7 @@ class Connection:
         self._is_busy = False
 
     def _columns(self, count: int) -> tuple[Column, ...]:
-        """Take the descriptions of ``count`` columns, and the packet after them."""
+        """Read the descriptions of ``count`` columns, and the packet after them."""
         columns = tuple(_column(self._wire.answer()) for _ in range(count))
         if columns:
             self._wire.answer()

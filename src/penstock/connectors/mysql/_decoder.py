@@ -1,4 +1,4 @@
-"""Rows of MySQL's binary protocol to Arrow record batches, a column at a time. :mod:`._mysql_types` has the types."""
+"""Turn rows of MySQL's binary protocol into Arrow batches, a column at a time. ``_types`` chooses the types."""
 
 from __future__ import annotations
 

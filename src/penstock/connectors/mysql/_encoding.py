@@ -1,4 +1,4 @@
-"""A batch as MySQL takes it: lines for LOAD DATA, or the VALUES of INSERT statements. Built by Arrow, a column at a time."""
+"""Encode batches for MySQL, as lines for LOAD DATA or as INSERT statements. Arrow does it, a column at a time."""
 
 from __future__ import annotations
 

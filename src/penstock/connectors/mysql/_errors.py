@@ -1,4 +1,4 @@
-"""From MySQL's errors to ours. The one seam of source and sink: nothing foreign passes it."""
+"""Turn errors of MySQL and of the network into ours, with hints. Source and sink let no other error through."""
 
 from __future__ import annotations
 

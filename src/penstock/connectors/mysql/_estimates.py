@@ -1,4 +1,4 @@
-"""How many rows a SELECT may have, as far as the server can tell without running it."""
+"""Estimate how many rows a SELECT has, as far as the server can tell without running it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Rows appended to a table with types of its own: find what MySQL would round without a word.
+"""When rows are appended to an existing table, find the values that MySQL would silently round.
 
-It warns of most that does not fit, and a warning is an error to us. But 1.5 becomes 2 in an INT, 0.1 something near it in a
-FLOAT, and half a second is rounded in a DATETIME, all in silence. So these are looked for here, in the values, not the types:
-a double that holds whole numbers may go into an INT.
+MySQL warns about most values that do not fit, and we treat a warning as an error. But without any warning 1.5 becomes 2 in
+an INT, 0.1 becomes something near it in a FLOAT, and half a second is rounded in a DATETIME. So these are searched for
+here, by value and not by type: doubles that are whole numbers may go into an INT.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Log in to MySQL or MariaDB, with PyMySQL: its handshake, its authentication plugins, TLS. Then hand over the socket.
+"""Log in to MySQL or MariaDB with PyMySQL (handshake, authentication plugins, TLS), then take over the socket.
 
-The handshake is the one part where PyMySQL knows more than is worth knowing twice. What comes after it, rows above all, is
-:mod:`penstock.connectors.mysql._wire`'s.
+PyMySQL is used for the handshake only, which is not worth implementing twice. What comes after it, above all rows, is
+handled by :mod:`penstock.connectors.mysql._wire`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def log_in(login: Login, waker: Waker, *, local_files: bool) -> tuple[socket.soc
         local_files: whether the server may ask for data of a ``LOAD DATA LOCAL``.
 
     Raises:
-        LostConnection: the server can not be reached.
+        LostConnection: the server cannot be reached.
         ServerError: it does not let us in.
     """
     deadline = monotonic() + login.connect_seconds

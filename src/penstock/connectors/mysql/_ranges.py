@@ -1,8 +1,8 @@
-"""Into which ranges a table of MySQL is divided, and what can not be divided so that every row is read once.
+"""Divide a MySQL table into ranges for ``partitions``, and refuse what cannot be divided so that every row is read once.
 
-A row is in exactly one range, wherever the bounds are, as long as they are in order. So they need only be about right: they
-are looked up before the snapshot that all ranges are of is taken. They are computed here, from the least and the largest
-value, and not by the server, whose arithmetic depends on its ``sql_mode``.
+Wherever the bounds are, every row is in exactly one range as long as they are in order. So they need only be about right,
+and are looked up before the common snapshot is taken. They are computed here, from the smallest and the largest value, and
+not by the server, whose arithmetic depends on its ``sql_mode``.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _LONGEST_FRACTION = 6
 
 
 def check_divisible(request: SourceRequest) -> None:
-    """Refuse what can not be divided, as far as that can be told without looking.
+    """Refuse what cannot be divided, as far as that can be told without looking.
 
     Raises:
-        ConfigurationError: it can not.
+        ConfigurationError: it cannot.
     """
     if request.limit is not None:
         raise ConfigurationError(f"{request.shown}: limit can not be used with partitions: say with where which rows")
@@ -59,7 +59,7 @@ def divided(
         names: of the columns asked for.
 
     Raises:
-        ConfigurationError: it can not be divided.
+        ConfigurationError: it cannot be divided.
         SourceError: there is no such column.
         ServerError: the server refused to tell.
     """

@@ -1,11 +1,11 @@
-"""MySQL and MariaDB, for writing. Loaded or nothing, although MySQL has no transactions for tables themselves.
+"""The sink of MySQL and MariaDB: load a table completely or not at all, although creating tables is not transactional.
 
-A table that is new, or replaced, is filled under another name, and then renamed into place by one ``RENAME TABLE``, which is
-atomic: readers see the old table or the new one. Rows are appended in one transaction, which takes a table of an engine that
-has any. Whatever fails, the table of the other name is dropped, over a second connection if need be.
+A new or replaced table is filled under another name, and then renamed by one ``RENAME TABLE``, which is atomic: readers see
+the old table or the new one. Rows are appended in one transaction, so the table's engine must have transactions. If anything
+fails, the table under the other name is dropped, over a second connection if need be.
 
-Rows go in by ``LOAD DATA LOCAL INFILE``, one for each batch, where the server allows it (``local_infile``), else by INSERT
-statements of many rows. ``LOCAL`` makes errors warnings there, and rows vanish; so every warning is an error here.
+Rows are loaded by ``LOAD DATA LOCAL INFILE``, one for each batch, if the server allows it (``local_infile``), else by INSERT
+statements of many rows. ``LOCAL`` turns errors into warnings, and drops rows; so every warning is an error here.
 """
 
 from __future__ import annotations
@@ -72,11 +72,11 @@ class MysqlSink:
         self._schema = schema
 
     def check(self) -> bool:
-        """Look whether the table is there, and may be what it has to be; changes nothing.
+        """Check whether the table exists and can be loaded. Changes nothing.
 
         Raises:
-            AlreadyExists: it is there and ``if_exists`` is ``"fail"``.
-            SinkError: no connection, a view, an engine without transactions, other tables that refer to it.
+            AlreadyExists: it exists and ``if_exists`` is ``"fail"``.
+            SinkError: there is no connection, it is a view, its engine has no transactions, or other tables refer to it.
         """
         with self._seam.translating(), connected(self._login) as connection:
             found = existing_table(connection, self._table)
@@ -98,12 +98,12 @@ class MysqlSink:
         return tuple(column.sql_type for column in self._columns(schema))
 
     def load(self, batches: BatchStream) -> Receipt:
-        """Read ``batches`` to the end, then publish them.
+        """Read ``batches`` to their end, then publish the table.
 
-        Blocks; a cancel interrupts it, and the database is as before.
+        Blocks. A cancel interrupts it, and leaves the database as it was.
 
         Raises:
-            AlreadyExists: the table appeared meanwhile.
+            AlreadyExists: the table has appeared meanwhile.
             SinkError: a value does not fit, or the server failed.
         """
         columns = self._columns(batches.schema)
@@ -208,7 +208,7 @@ class MysqlSink:
 
     @contextmanager
     def _dropping(self, tables: list[str]) -> Iterator[None]:
-        """When the block fails, drop these tables, as far as they are there. It must have closed its connection."""
+        """If the block fails, drop these tables, if they exist. The block must have closed its connection by then."""
         try:
             yield
         except BaseException as exc:
@@ -264,7 +264,7 @@ def _creation(table: str, columns: list[LoadColumn]) -> str:
 
 @final
 class _Loading:
-    """Brings batches into a table, and counts."""
+    """Loads batches into a table, and counts rows."""
 
     def __init__(self, seam: _mysql_errors.Seam[SinkError], batches: BatchStream) -> None:
         self.rows = 0
@@ -273,7 +273,7 @@ class _Loading:
         self._batches = batches
 
     def load(self, connection: Connection, writer: Writer) -> None:
-        """Load every batch. Reading them raises what it raises; it is outside of the seam."""
+        """Load every batch. Exceptions from reading them are raised unchanged."""
         with self._seam.translating():
             ((allowed, packet_bytes),) = connection.query("SELECT @@local_infile, @@max_allowed_packet")
         for batch in self._batches:
@@ -294,7 +294,7 @@ class _Loading:
             self._check(connection, connection.execute(statement), rows)
 
     def _check(self, connection: Connection, done: Done, rows: int) -> None:
-        """Take any warning for the error that it would have been; and count, in case there was none."""
+        """Raise any warning as the error it would be without LOCAL; without warnings, check the number of rows."""
         if done.warnings:
             warnings = connection.query("SHOW WARNINGS LIMIT 1")
             text = str(warnings[0][2]) if warnings else f"{done.warnings} warnings"

@@ -1,8 +1,8 @@
-"""Sessions that read: alone, in a transaction with a snapshot of its own; or several, all with the same one.
+"""Begin the transactions in which sessions read: one with a snapshot of its own, or several with the same snapshot.
 
-MySQL can not hand a snapshot from one connection to another. So for several a further connection, the leader, locks the
-table against writes, which waits for those under way; while nobody can write, every other one takes a snapshot, and they are
-the same. Then the lock is over, before the first row is read. What makes it so:
+MySQL cannot pass a snapshot from one connection to another. So for several sessions a further connection, the leader, locks
+the table against writes, which waits for those under way. While nobody can write, every session takes a snapshot, so all
+snapshots are the same. The lock is released before the first row is read. What ensures this:
 
 - The lock is one of the server (``LOCK TABLES``), and one of InnoDB as well (``autocommit = 0``): a foreign key's cascade
   may know only that.

@@ -1,4 +1,4 @@
-"""Names and literals as MySQL's SQL has them. Pure text."""
+"""Quote names and literals for MySQL. Pure text."""
 
 from __future__ import annotations
 

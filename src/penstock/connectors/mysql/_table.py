@@ -1,4 +1,4 @@
-"""What a server knows of a table that is to be loaded."""
+"""Look up an existing table that is to be loaded: its columns, and whether it can be appended to or replaced."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _GEOMETRIES = frozenset(
 
 @dataclass(frozen=True)
 class TargetColumn:
-    """A column of a table that is there.
+    """A column of an existing table.
 
     Attributes:
-        type: without its size: ``"bit"``, ``"int"``; ``"geometry"`` for all of those.
+        type: the type without its size: ``"bit"``, ``"int"``; ``"geometry"`` for all geometry types.
         is_unsigned: whether it holds no numbers below zero.
-        fraction_digits: how many follow the seconds of a time.
-        is_auto_increment: whether the server numbers rows in it that give it none.
-        scale: digits behind the point that a number is rounded to; None where nothing is rounded in silence.
-        length: bytes that a BINARY always has; None for other types.
-        values: those of an ENUM or SET.
+        fraction_digits: how many digits follow the seconds of a time.
+        is_auto_increment: whether the server fills in numbers for rows without one.
+        scale: the digits after the point that numbers are rounded to; None if nothing is rounded silently.
+        length: the bytes that a BINARY always has; None for other types.
+        values: the values of an ENUM or SET.
     """
 
     type: str
@@ -52,14 +52,14 @@ class TargetColumn:
 
 @dataclass(frozen=True)
 class ExistingTable:
-    """A table that is there.
+    """An existing table.
 
     Attributes:
-        why_not_append: why no rows can be appended to it so that they can be taken back; ``""`` when they can.
-        why_not_replace: why another table can not take its place; ``""`` when one can.
+        why_not_append: why rows cannot be appended in a way that can be undone; ``""`` if they can.
+        why_not_replace: why another table cannot take its place; ``""`` if one can.
         columns: its columns, by name in lower case.
-        needed: names of those that have to be given a value.
-        generated: names of those that can not.
+        needed: the names of the columns that must be given a value.
+        generated: the names of the columns that cannot be given one.
     """
 
     why_not_append: str
@@ -69,7 +69,7 @@ class ExistingTable:
     generated: frozenset[str]
 
     def mismatch(self, names: Sequence[str]) -> str:
-        """Return why columns of these names can not be appended; ``""`` when they can. Case does not count."""
+        """Return why columns of these names cannot be appended; ``""`` when they can. Case does not count."""
         given = {name.lower() for name in names}
         for name in names:
             if name.lower() not in self.columns:
@@ -84,7 +84,7 @@ class ExistingTable:
 
 
 def existing_table(connection: Connection, table: str) -> ExistingTable | None:
-    """Look up ``table``, which may have a database in front; None when there is none."""
+    """Look up ``table``, whose name may have a database in front; None if it does not exist."""
     schema, _, name = table.rpartition(".")
     where = f"table_schema = {literal(schema) if schema else 'database()'} AND table_name = {literal(name)}"
     found = connection.query(
@@ -132,7 +132,7 @@ def _column(
 
 
 def _referred_to(connection: Connection, where: str) -> str:
-    """Return whose foreign keys refer to the table: they would follow it under its other name, and keep it."""
+    """Return the tables whose foreign keys refer to the table: after a rename they would refer to the old table."""
     referenced = where.replace("table_schema", "unique_constraint_schema").replace(
         "table_name", "referenced_table_name"
     )

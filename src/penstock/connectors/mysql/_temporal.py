@@ -1,7 +1,7 @@
-"""Dates and times as MySQL's binary protocol has them, to Arrow.
+"""Turn dates and times of MySQL's binary protocol into Arrow.
 
-A value is a byte that counts the rest, and as much of the rest as is not zero: year, month, day, hour, minute, second,
-microseconds. So ``'0000-00-00'`` is a count of zero.
+A value is a byte with the number of bytes that follow, and then the fields up to the last that is not zero: year, month,
+day, hour, minute, second, microseconds. So ``'0000-00-00'`` is a count of zero.
 """
 
 from __future__ import annotations

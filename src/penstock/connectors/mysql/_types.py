@@ -1,4 +1,4 @@
-"""From MySQL's and MariaDB's types to Arrow's, and back: the two tables below are the contract, and the code follows them.
+"""Map types of MySQL and MariaDB to Arrow's, and back. The two tables below list every type; the code follows them.
 
 What a server can hold and no Arrow type can are dates that do not exist: ``'0000-00-00'``, ``'2024-00-15'``, and with
 ``ALLOW_INVALID_DATES`` also ``'2024-02-31'``. Such a value is an error that names column and row, unless ``on_type_loss``

@@ -1,4 +1,4 @@
-"""Packets to and from a MySQL server, over a socket that is logged in. Every wait wakes on a cancel.
+"""Send and receive packets of MySQL's protocol, over a socket that is logged in. A cancel ends every wait.
 
 A packet is three bytes of length, one of sequence number, and its payload; a payload of 16 MiB - 1 continues in the next
 packet. Answers to commands are read one by one (:meth:`Wire.packet`); rows stay where they were received, and only the
@@ -50,19 +50,19 @@ _uint32 = struct.Struct("<I").unpack_from
 
 
 class LostConnection(Exception):
-    """There is no connection, or not any more."""
+    """There is no connection, or there is no longer one."""
 
 
 class RowTooLong(Exception):
-    """A row is longer than was allowed; it was not received whole, and the connection is of no further use."""
+    """A row is longer than allowed. It has not been received completely, and the connection cannot be used any more."""
 
 
 class ServerError(Exception):
-    """The server refused. The message is its own.
+    """The server refused, with its own message.
 
     Attributes:
-        code: its number for the error, such as 1146.
-        sqlstate: five characters; ``""`` where it gave none.
+        code: the server's number for the error, such as 1146.
+        sqlstate: five characters; ``""`` if it sent none.
     """
 
     def __init__(self, message: str, code: int, sqlstate: str) -> None:
@@ -73,12 +73,12 @@ class ServerError(Exception):
 
 @dataclass(frozen=True)
 class RowBlock:
-    """Rows as they were received. Valid until the next block is asked for.
+    """Rows as they were received. Valid until the next block is requested.
 
     Attributes:
-        buffer: holds them, and :data:`PADDING_BYTES` more.
-        starts: where the payload of each begins, ascending.
-        is_its_own: nothing else is going to be received into the buffer: it is valid for as long as somebody has it.
+        buffer: the bytes of the rows, and :data:`PADDING_BYTES` more.
+        starts: the positions at which the payloads begin, ascending.
+        is_its_own: whether nothing else will be received into the buffer, so that it stays valid.
     """
 
     buffer: memoryview
@@ -102,7 +102,7 @@ class Wire:
         self._end = 0
 
     def close(self) -> None:
-        """Close the socket, without a word to the server."""
+        """Close the socket, without telling the server."""
         self._socket.close()
 
     # --- sending ------------------------------------------------------------------------------------------------
@@ -160,9 +160,9 @@ class Wire:
         return payload
 
     def rows(self, most_bytes: int, most_rows: int, longest_row_bytes: int | None = None) -> RowBlock | None:
-        """Return the rows that come next, up to either limit; None when what comes next is no row.
+        """Return the next rows, up to either limit; None if what comes next is not a row.
 
-        Fewer come when the server is slow to send more. A row longer than ``most_bytes`` comes alone.
+        There are fewer if the server is slow to send more. A row longer than ``most_bytes`` comes alone.
 
         Raises:
             RowTooLong: a row is longer than ``longest_row_bytes``.
@@ -186,7 +186,7 @@ class Wire:
         return block
 
     def _walk(self, starts: array[int], position: int, most_bytes: int, most_rows: int) -> tuple[int, _Stop]:
-        """Note where the rows from ``position`` on start; return where they end, and why there."""
+        """Record where the rows from ``position`` on start; return where they end, and why they end there."""
         buffer, end, note, header_at = self._buffer, self._end, starts.append, _uint32
         room = most_rows - len(starts)
         while end - position > _HEADER_BYTES:
@@ -207,7 +207,7 @@ class Wire:
         return position, _Stop.INCOMPLETE
 
     def _receive_more_rows(self, position: int, has_rows: bool) -> bool:
-        """Receive, so that the packet at ``position`` gets longer; False if the rows before it are enough for now."""
+        """Receive more of the packet at ``position``; return False if the rows before it are enough for now."""
         is_full = self._end + PADDING_BYTES == len(self._buffer)
         if has_rows:
             return not is_full and self._receive(_HOLD_BACK_SECONDS)
@@ -216,7 +216,7 @@ class Wire:
         return self._receive(None)
 
     def _join_long_row(self, longest: int) -> int:
-        """Receive the row at the front whole, take the headers of its further packets out, and return its end."""
+        """Receive all of the first row, remove the headers of its further packets, and return its end."""
         end = _HEADER_BYTES + _FULL_PAYLOAD
         length = _FULL_PAYLOAD
         while length == _FULL_PAYLOAD:
@@ -239,12 +239,12 @@ class Wire:
             self._receive(None)
 
     def _make_room(self, count: int) -> None:
-        """See to it that ``count`` bytes have room after the first that is not yet taken."""
+        """Make sure that there is room for ``count`` bytes, counted from the first one not yet taken."""
         if self._start + count + PADDING_BYTES > len(self._buffer):
             self._move_to_front(count + _RECEIVE_BYTES)
 
     def _move_to_front(self, room: int) -> None:
-        """Put what is not yet taken to the front of a buffer of at least ``room``, and not of many times that."""
+        """Move what is not yet taken to the front of a buffer of at least ``room`` bytes, and not many times that."""
         room = max(room, self._end - self._start) + PADDING_BYTES
         if not room <= len(self._buffer) <= 2 * room:
             if not (room > len(self._buffer) and self._start == 0 and self._lengthened(room)):
@@ -255,7 +255,7 @@ class Wire:
             self._start, self._end = 0, len(waiting)
 
     def _lengthened(self, room: int) -> bool:
-        """Make the buffer longer where it is, which moves no byte of a long row; False if somebody still looks at it."""
+        """Enlarge the buffer in place, without moving a long row; return False if something still refers to it."""
         try:
             self._buffer += bytes(room - len(self._buffer))
         except BufferError:
@@ -269,7 +269,7 @@ class Wire:
         self._start, self._end = 0, len(waiting)
 
     def _receive(self, seconds: float | None) -> bool:
-        """Receive what there is room for, at least one byte; False when there was none for so many seconds."""
+        """Receive at least one byte, and as many as there is room for; return False if none came within ``seconds``."""
         free = memoryview(self._buffer)[self._end : len(self._buffer) - PADDING_BYTES]
         received = self._when_ready(partial(self._socket.recv_into, free), _READ, seconds)
         if received is None:
@@ -280,7 +280,7 @@ class Wire:
         return True
 
     def drain(self, seconds: float) -> bool:
-        """Throw away what comes until the server closes the connection; False if it does not in that time."""
+        """Discard what comes until the server closes the connection; return False if it does not within ``seconds``."""
         deadline = monotonic() + seconds
         self._start = self._end = 0
         try:
@@ -291,7 +291,7 @@ class Wire:
         return False
 
     def _when_ready(self, operation: Callable[[], int], events: int, seconds: float | None = None) -> int | None:
-        """Return what ``operation`` does as soon as it can; None if it can not for so many seconds.
+        """Call ``operation`` as soon as it can proceed, and return its result; None if it cannot within ``seconds``.
 
         Raises:
             Cancelled: the scope was cancelled.
@@ -313,7 +313,7 @@ class Wire:
 
 
 class _Stop(Enum):
-    """Why a walk over received rows ended."""
+    """The reason why a walk over received rows ended."""
 
     NO_ROW = "the next packet is no row"
     ENOUGH = "a limit was reached"
@@ -322,7 +322,7 @@ class _Stop(Enum):
 
 
 def error_in(payload: bytes) -> ServerError:
-    """Return the error that a packet tells of: 0xff, its number, and since 4.1 ``#`` with five characters of state."""
+    """Parse an error packet: 0xff, the error's number, and since 4.1 ``#`` with five characters of state."""
     code = int.from_bytes(payload[1:3], "little")
     if payload[3:4] == b"#":
         return ServerError(payload[9:].decode(errors="replace"), code, payload[4:9].decode("ascii", "replace"))

@@ -1,4 +1,4 @@
-"""Objects in S3 and stores that speak its protocol, in Google Cloud Storage, and in Azure Blob Storage.
+"""The connector of object stores: S3 and stores that speak its protocol, Google Cloud Storage, Azure Blob Storage.
 
 ``s3://bucket/key``, ``gs://bucket/key``, ``az://container/key``. A key with wildcards (``2024/*.csv.gz``, ``**``) reads
 every object that matches, in order. Credentials come from where each cloud's users keep them:
@@ -146,12 +146,12 @@ class ObjectSink:
         self._if_exists = if_exists
 
     def check(self) -> bool:
-        """Look whether bucket and object are there; False when the copy is to be skipped.
+        """Check whether the bucket and the object exist; return False if the copy is to be skipped.
 
-        Blocks for some seconds at most when the store does not answer; a cancel interrupts it.
+        Blocks for some seconds at most if the store does not answer; a cancel interrupts it.
 
         Raises:
-            AlreadyExists: the object is there and ``if_exists`` is ``"fail"``.
+            AlreadyExists: the object exists and ``if_exists`` is ``"fail"``.
             SinkError: no such bucket, wrong credentials, no such host.
         """
         with self._writing.looking() as store:
@@ -163,21 +163,21 @@ class ObjectSink:
         raise already_exists(self.display_name)
 
     def parts_for(self, total_bytes: int) -> int | None:
-        """Return in how many parts ``total_bytes`` would be uploaded; None when no object can be so large."""
+        """Return how many parts an upload of ``total_bytes`` would have; None if no object can be that large."""
         return self.plan.parts_for(total_bytes)
 
     def largest_object_bytes(self) -> int:
-        """Return the bytes of the largest object that parts of these sizes reach."""
+        """Return the size in bytes of the largest object that parts of these sizes allow."""
         return self.plan.largest_object_bytes
 
     def store(self, stream: ByteReader) -> Receipt:
         """Upload ``stream`` to its end, then make the object appear.
 
-        Blocks while all parts in flight are on their way; a cancel interrupts that.
+        Blocks while as many parts as allowed are in flight; a cancel interrupts that.
 
         Raises:
-            AlreadyExists: an object appeared there meanwhile, and ``if_exists`` is not ``"overwrite"``. Its absence is
-                a condition of the request where the store knows that; else it is looked at just before the end.
+            AlreadyExists: an object of that name has appeared meanwhile, and ``if_exists`` is not ``"overwrite"``. The
+                request is conditional if the store supports that; else the check happens just before the end.
             SinkError: the store failed, after retries.
         """
         only_if_absent = self._if_exists != "overwrite"
@@ -192,10 +192,10 @@ class ObjectSink:
         return Receipt(location=self.display_name, bytes_stored=stored.size, details=details)
 
     def remove(self) -> None:
-        """Remove the object; well if it is not there any more.
+        """Remove the object. Does nothing if it is gone already.
 
         Raises:
-            SinkError: it is still there.
+            SinkError: it could not be removed.
         """
         with self._writing.storing() as store:
             store.remove()

@@ -1,4 +1,4 @@
-"""Addresses of objects taken apart, and the options that only object stores have. Pure."""
+"""Parse addresses of objects, and the options of object stores. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From obstore's errors to ours, and what the stores' error codes mean. Their errors carry the whole exchange."""
+"""Turn obstore's errors into ours, using the stores' error codes. Its own messages contain the whole HTTP exchange."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Meaning(NamedTuple):
 
 @contextmanager
 def translating(where: str, error: type[ConnectorError]) -> Iterator[None]:
-    """The one seam between obstore and our errors."""
+    """A block in which errors of obstore become ours."""
     foreign = need("obstore.exceptions", extra="s3", why="reach an object store").BaseError
     try:
         yield

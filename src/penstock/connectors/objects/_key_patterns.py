@@ -1,4 +1,4 @@
-"""Which keys a pattern matches, as a shell would match files. Pure."""
+"""Match keys of objects against patterns, as a shell matches files. Pure."""
 
 from __future__ import annotations
 

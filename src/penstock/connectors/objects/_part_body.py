@@ -1,4 +1,4 @@
-"""The bytes of one part, read as often as it has to be sent: in memory, or in an unnamed temporary file."""
+"""The bytes of one part of an upload, in memory or in an unnamed temporary file, re-read each time it is sent."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ PIECE_BYTES = 1 << 20
 
 
 class PartBody(Protocol):
-    """What a client library sends: a file object that it reads, and rewinds to read again."""
+    """The body of one request: a file object that a client library reads, and rewinds to send it again."""
 
     size: int
 
     def append(self, piece: bytes) -> None:
-        """Add to the end, before it is read."""
+        """Add bytes at the end; done before the body is read."""
         ...
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read on; raises ``Cancelled`` where the scope is cancelled, as signing and sending a part takes a while."""
+        """Read on. Raises ``Cancelled`` if the scope is cancelled, because signing and sending a part takes a while."""
         ...
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Go somewhere else."""
+        """Move to another position."""
         ...
 
     def tell(self) -> int:
-        """Say where it is."""
+        """Return the position."""
         ...
 
     def close(self) -> None:
-        """Let the bytes go."""
+        """Release the bytes. Idempotent."""
         ...
 
 
 @final
 class MemoryBody:
-    """In memory of its own, which goes back to the system with it: pieces in the heap would leave holes there.
+    """A body in a memory mapping of its own, which returns to the system at once. In the heap it would leave holes.
 
     Args:
-        room_bytes: what it can hold at most. What was not used yet costs nothing, unless it was touched.
+        room_bytes: how many bytes it can hold. Memory that was not used yet takes no room, unless it was touched.
     """
 
     def __init__(self, room_bytes: int) -> None:
@@ -59,7 +59,7 @@ class MemoryBody:
         self._room = mmap.mmap(-1, room_bytes)
 
     def touch(self) -> None:
-        """Have the system give all of the memory now."""
+        """Make the system allocate all of the memory now."""
         pages = -(-self.room_bytes // mmap.PAGESIZE)
         self._room[:: mmap.PAGESIZE] = bytes(pages)
 
@@ -81,7 +81,7 @@ class MemoryBody:
         return self._room.tell()
 
     def empty(self) -> None:
-        """Forget the bytes, and keep the memory."""
+        """Drop the bytes, but keep the memory for others."""
         self.size = 0
         self._room.seek(0)
 
@@ -91,7 +91,7 @@ class MemoryBody:
 
 @final
 class FileBody:
-    """In a file without a name, which goes with its descriptor, whatever becomes of the process."""
+    """A body in an unnamed temporary file, which disappears with its descriptor, whatever happens to the process."""
 
     def __init__(self, where: str) -> None:
         self.size = 0
@@ -130,7 +130,7 @@ class FileBody:
 
 
 def read_part(stream: ByteReader, size: int, body: PartBody) -> PartBody:
-    """Fill ``body`` with up to ``size`` bytes of ``stream``, less only at its end; closed when that fails."""
+    """Fill ``body`` with up to ``size`` bytes of ``stream``, less only at its end. If that fails, close ``body``."""
     try:
         while body.size < size and (piece := stream.read(min(PIECE_BYTES, size - body.size))):
             body.append(piece)

@@ -1,7 +1,7 @@
-"""How large each part of an upload is, so that an object of unknown length never runs out of part numbers. Pure.
+"""Choose how large each part of an upload is, so that an object of unknown length does not run out of part numbers. Pure.
 
-Stores number the parts of an upload from 1 to a limit, and want the size of a part before it is sent. S3's 10,000 parts
-of 8 MiB, a usual choice, end at 78 GiB. Here parts grow instead:
+Stores number the parts of an upload from 1 to a limit, and require the size of a part before it is sent. S3 allows 10,000
+parts; with 8 MiB each, a usual choice, an object can have 78 GiB at most. Here parts grow instead:
 
 1. The first 1,000 parts have the size asked for: small objects start soon and cost little to send again.
 2. Then each has a thousandth of what was sent before, up to half of the memory that parts may take: one on its way
@@ -32,9 +32,9 @@ class StoreLimits:
     """What a kind of store allows in one upload.
 
     Attributes:
-        parts: how many parts.
-        smallest_part_bytes: every part but the last has at least so many.
-        largest_part_bytes: no part has more.
+        parts: how many parts an upload may have.
+        smallest_part_bytes: the smallest size of every part but the last.
+        largest_part_bytes: the largest size of a part.
         grows: whether the parts of one upload may differ in size (through the client library in use).
     """
 
@@ -49,8 +49,8 @@ class PartPlan:
     """The sizes of the parts of one upload.
 
     Attributes:
-        part_bytes: of the first parts.
-        memory_bytes: what all parts in flight may take, the one being filled included.
+        part_bytes: the size of the first parts.
+        memory_bytes: how much memory all parts in flight may take, including the one being filled.
         limits: what the store allows.
     """
 
@@ -60,11 +60,11 @@ class PartPlan:
 
     @property
     def largest_in_memory(self) -> int:
-        """Bytes of the largest part that is kept in memory: two of them fit."""
+        """The size in bytes of the largest part that is kept in memory: two such parts fit."""
         return max(self.part_bytes, self.memory_bytes // 2)
 
     def size_of(self, number: int, sent_bytes: int) -> int | None:
-        """Return the bytes of part ``number`` (from 1) after ``sent_bytes`` before it; None when there can be no more."""
+        """Return the size of part ``number`` (from 1) if ``sent_bytes`` precede it; None if there can be no more parts."""
         if number > self.limits.parts:
             return None
         size = self.part_bytes
@@ -84,7 +84,7 @@ class PartPlan:
             sent += size
 
     def parts_for(self, total_bytes: int) -> int | None:
-        """Return how many parts an object of ``total_bytes`` takes, at least one; None when it is too large."""
+        """Return how many parts an object of ``total_bytes`` takes, at least one; None if it is too large."""
         count = 0
         for count, size in enumerate(self.sizes(), start=1):
             total_bytes -= size
@@ -94,7 +94,7 @@ class PartPlan:
 
     @property
     def largest_object_bytes(self) -> int:
-        """Bytes of the largest object that this plan reaches."""
+        """Return the size in bytes of the largest object that this plan allows."""
         return sum(self.sizes())
 
 

@@ -1,4 +1,4 @@
-"""The memory of the parts of one upload, used again and again."""
+"""Memory for the parts of one upload, allocated once and reused."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["PartRooms"]
 
 @final
 class PartRooms:
-    """Room for as many parts as may be in memory at once, all of it taken at the start.
+    """Memory for as many parts as may exist at once, all of it allocated at the start.
 
-    So an upload takes as much memory after a second as after an hour, and no more on the day that the store is slow.
+    So an upload takes as much memory after a second as after an hour, and no more when the store is slow.
 
     Args:
         most: how many parts are in memory at once.
-        limit_bytes: how much all of them may take. Who takes one makes sure that it is within both.
-        first: a part that was filled before. Its room counts, and the others are made like it.
+        limit_bytes: how much memory all of them may take. Callers of :meth:`take` make sure to stay within both limits.
+        first: a part that was filled before. It counts as one, and the others are made like it.
     """
 
     def __init__(self, most: int, limit_bytes: int, first: MemoryBody) -> None:
@@ -47,7 +47,7 @@ class PartRooms:
         return body
 
     def give_back(self, body: PartBody) -> None:
-        """Have the room of a part that was sent, or has failed, used again. Any thread."""
+        """Return the memory of a part that was sent, or has failed, for reuse. May be called from any thread."""
         if not isinstance(body, MemoryBody):
             body.close()
             return
@@ -58,7 +58,7 @@ class PartRooms:
                 self._close(body)
 
     def close(self) -> None:
-        """Give the memory back that no part is in."""
+        """Release the memory that no part is using."""
         with self._lock:
             self._close_free()
 

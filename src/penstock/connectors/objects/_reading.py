@@ -1,4 +1,4 @@
-"""Read objects: from beginning to end, or jumping; and look which ones there are."""
+"""Read objects, sequentially or with random access, and list those that match a pattern."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class ObjectReading:
     # --- many -----------------------------------------------------------------------------------------------------
 
     def names(self) -> Sequence[str]:
-        """Return the addresses of the objects that match, sorted; of one that is really called like that, only its own.
+        """Return the addresses of the objects that match the pattern, sorted; if an object has that very name, only it.
 
-        Blocks while the store lists what has the pattern's beginning; a cancel interrupts it.
+        Blocks while the store lists the objects with the pattern's prefix; a cancel interrupts it.
 
         Raises:
-            SourceError: no such bucket, not allowed to list.
+            SourceError: the bucket does not exist, or may not be listed.
         """
         address = self.address
         matches = matcher_of(address.key)
@@ -77,7 +77,7 @@ class ObjectReading:
     # --- one ------------------------------------------------------------------------------------------------------
 
     def opener_for(self, name: str) -> Callable[[bool], Any]:
-        """Return what opens the object of such an address; told whether the reader must be able to jump."""
+        """Return a function that opens the object at such an address; its argument asks for random access."""
         return partial(self._opened, replace(self.address, key=name.removeprefix(self._root), where=name))
 
     @contextmanager
@@ -97,7 +97,7 @@ class ObjectReading:
 
 
 def _fetched(loop: LoopThread, store: Any, address: ObjectAddress, etag: str | None, start: int, end: int) -> bytes:
-    """Get a range of the object that there was when it was opened, and of no other."""
+    """Get a range of the object, and fail if it is no longer the one that was opened."""
     options: dict[str, Any] = {"range": (start, end)}
     if etag is not None:
         options["if_match"] = etag

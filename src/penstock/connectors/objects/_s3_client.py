@@ -1,8 +1,9 @@
 """An S3 client for writing: botocore's, with penstock's cancellation, retries and errors.
 
-botocore knows where credentials may be (environment, profiles, SSO, roles, instance metadata), signs, and follows a
-bucket to its region. Its own retries sleep deaf to any cancel, so they are off, and :func:`S3Client.call` retries.
-Fetching credentials from an instance or an identity provider is the one thing no cancel interrupts; botocore bounds it.
+botocore knows where credentials may be (environment, profiles, SSO, roles, instance metadata), signs requests, and finds
+the region of a bucket. A cancel could not interrupt its own retries, so they are switched off, and :func:`S3Client.call`
+retries instead. Only fetching credentials from an instance or an identity provider cannot be interrupted; botocore limits
+that.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _LONGEST_DELAY_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class S3Settings:
-    """How to reach a store that speaks S3; what is None is taken from the ``AWS_*`` environment and the profile."""
+    """How to reach an S3 store. What is None is taken from the ``AWS_*`` environment and the profile."""
 
     endpoint: str | None = None
     region: str | None = None
@@ -53,12 +54,12 @@ class S3Settings:
 
 @dataclass(frozen=True)
 class Patience:
-    """How often to try, and for how long.
+    """How often to try a request, and for how long.
 
     Attributes:
-        tries: how many in all.
-        seconds: no further one after so many of waiting, between tries, and in those that the store met with silence. More
-            than one silence takes: the second time it may answer.
+        tries: how many tries in all.
+        seconds: make no further try once so many seconds were spent waiting, between tries and in tries that the store did
+            not answer. It is longer than one such timeout, as the store may answer the next try.
     """
 
     tries: int = 9
@@ -177,7 +178,7 @@ def _made(session: Any, settings: S3Settings) -> Any:
 
 
 def _delay(attempt: int, error: SinkError) -> float:
-    """Return the seconds to wait: as long as the store says, else longer each time, and never all at the same time."""
+    """Return the seconds to wait: as long as the store says, else longer each time, with a random part."""
     told = retry_after(error)
     if told is not None:
         return min(told, _LONGEST_DELAY_SECONDS)

@@ -1,4 +1,4 @@
-"""From the errors of botocore and urllib3 to ours."""
+"""Turn errors of botocore and urllib3 into ours."""
 
 from __future__ import annotations
 

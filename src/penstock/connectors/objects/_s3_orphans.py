@@ -1,8 +1,8 @@
-"""Find an upload that was created without anybody learning its id, and abort it.
+"""Find and abort an upload that S3 has created without our learning its id.
 
-It happens when a connection breaks between S3's creating an upload and our reading of its answer. Such an upload is in
-the store's list, under our key, begun in the seconds in which we asked, and will never have a part. Only if exactly
-one upload there fits that is it aborted; of two, one may be somebody else's.
+That happens if the connection breaks after S3 has created an upload and before we have read its answer. Such an upload is
+in the store's list under our key, was begun in the seconds in which we asked, and never has a part. It is aborted only if
+exactly one upload in the list fits; if there are two, one may be somebody else's.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class LostCreations:
 
     @contextmanager
     def noted(self) -> Iterator[Callable[[SinkError], None]]:
-        """Watch a creation; give what is to be told of every failed try."""
+        """Watch the creation of an upload during the block; give the function to call with every failed try."""
         self._asked_at = monotonic()
         try:
             yield self._failed
@@ -55,7 +55,7 @@ class LostCreations:
             self._answers_lost += 1
 
     def clean_up(self, *, except_for: str, error: BaseException | None, grace_seconds: float) -> None:
-        """Abort what was created unnoticed; if that can not be known or done, say so: with ``error``, or in the log."""
+        """Abort what was created unnoticed. If that cannot be found out or done, say so on ``error`` or in the log."""
         if not self._answers_lost and not self._is_cut:
             return
         reason = "the store did not answer"

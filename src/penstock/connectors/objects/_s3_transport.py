@@ -1,8 +1,8 @@
 """Send botocore's requests so that a cancel interrupts them, wherever they wait.
 
-botocore builds, signs and parses requests; between signing and parsing it asks its ``before-send`` event whether
-somebody else wants to do the sending, which is what this does: with urllib3, as botocore would, over connections that
-another thread can cut. Only looking up a host's name can not be interrupted; the system's resolver bounds it.
+botocore builds and signs requests and parses responses. Its ``before-send`` event allows others to do the sending, as this
+module does: with urllib3, like botocore itself, but over connections that another thread can cut. Only looking up a host's
+name cannot be interrupted; the system's resolver limits that.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Transport:
     def send(self, request: Any, **_event: object) -> Any:
         """Send one ``botocore.awsrequest.AWSPreparedRequest``; a handler of ``before-send``.
 
-        Blocks until the answer is there whole.
+        Blocks until the whole answer has come.
 
         Raises:
             Cancelled: the surrounding scope was cancelled; the connection has been cut.
@@ -103,11 +103,11 @@ class Transport:
             return self._managers[proxy]
 
     def _tls_context(self) -> ssl.SSLContext:
-        """The context urllib3 would make for each connection, but for the class of its sockets, and made once."""
+        """The TLS context that urllib3 would make for each connection, made once, and with a socket class of our own."""
         utilities = need("urllib3.util.ssl_", extra="s3", why="write to S3")
         context: ssl.SSLContext = utilities.create_urllib3_context()
         context.sslsocket_class = TlsSocket
-        if self._ca_bundle is None:  # urllib3 loads one that is given by itself, and says when it can not
+        if self._ca_bundle is None:  # urllib3 loads one that is given by itself, and says when it cannot
             context.load_default_certs()
         return context
 
@@ -168,7 +168,7 @@ class _Line:
             _shut_down(twin)
 
     def cut(self) -> None:
-        """Make whatever waits on the connection fail. Any thread."""
+        """Make whatever waits on the connection fail. May be called from any thread."""
         with self._mutex:
             self._is_cut = True
             if self._twin is not None:

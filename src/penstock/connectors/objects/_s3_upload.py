@@ -1,9 +1,9 @@
-"""One multipart upload to S3 that ends completed or aborted, with parts that grow.
+"""One multipart upload to S3, with parts that grow, which ends either completed or aborted.
 
-The id of the upload is known, so it can be aborted at any moment but one: while the store answers to "create". A cancel
-gives that answer :data:`GRACE_SECONDS`. An upload whose creation was answered by a broken connection is looked for in
-the store's list of open uploads (:mod:`penstock.connectors.objects._s3_orphans`). The answer to "complete" is given a second, as
-what is about to be done is better told as done; then the upload is aborted, which tells whether it was.
+Once its id is known, the upload can be aborted at any moment. While we wait for the id, the answer to "create", a cancel
+waits for up to :data:`GRACE_SECONDS`. If the connection breaks instead of an answer, the upload is searched for in the
+store's list of open uploads (:mod:`penstock.connectors.objects._s3_orphans`). For the answer to "complete" a cancel waits a
+second, because it may just have succeeded; then the upload is aborted, and the result of that tells whether it had.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class MultipartUpload:
                 del error  # it refers to this frame, which would refer to it
 
     def _filled(self, first: MemoryBody, stream: ByteReader, rooms: PartRooms) -> Iterator[tuple[int, int]]:
-        """Read one part after the other; yield its number, and how much of the budget it holds until it is sent."""
+        """Read one part after another; yield its number, and how many bytes of the budget it holds until it is sent."""
         number, weight = 1, self._weight(first.size)
         body: PartBody = first
         self._budget.acquire(weight)
@@ -142,7 +142,7 @@ class MultipartUpload:
         body.close()
 
     def _weight(self, size: int) -> int:
-        """Return what a part takes of memory: its share at least, and in a temporary file as the largest that is in memory."""
+        """Return how much of the budget a part takes: at least its share, and in a temporary file the largest share."""
         return min(max(size, self._least_weight), self._budget.limit_bytes // 2)
 
     def _new_body(self, size: int, rooms: PartRooms) -> PartBody:
@@ -255,7 +255,7 @@ class MultipartUpload:
         return f"to remove it: aws s3api abort-multipart-upload {shlex.join(words)}"
 
     def _tell_if_completed(self, error: BaseException | None) -> None:
-        """Add a note to ``error`` if the upload is no more because the store was faster than the cancel."""
+        """Add a note to ``error`` if the upload is gone because the store completed it before the cancel."""
         if self._is_completing and error is not None and self._own_object():
             error.add_note(f"{self._where}: the store had completed the object already; it is there, and whole")
 

@@ -48,7 +48,7 @@ class S3Writing:
 
     @contextmanager
     def looking(self) -> Iterator[_OpenS3]:
-        """Connect for a look, which fails soon."""
+        """Connect for a check, which fails soon."""
         with S3Client(self.settings, where=self.where, connections=1, patience=_IMPATIENT) as client:
             yield _OpenS3(self, client)
 
@@ -66,7 +66,7 @@ class _OpenS3:
         self._client = client
 
     def is_there(self) -> bool:
-        """Ask for the first key that begins with ours: it is ours, if that is there. Tells a missing bucket, too."""
+        """List the first key that begins with ours, which is ours if the object exists. Detects a missing bucket too."""
         bucket, key = self._writing.address["Bucket"], self._writing.address["Key"]
         try:
             answer = self._client.call("list_objects_v2", {"Bucket": bucket, "Prefix": key, "MaxKeys": 1})
@@ -77,7 +77,7 @@ class _OpenS3:
         return any(entry["Key"] == key for entry in answer.get("Contents", ()))
 
     def is_still_there(self) -> bool:
-        """Ask for the object alone."""
+        """Whether the object exists, by a request for it alone."""
         try:
             self._client.call("head_object", self._writing.address)
         except SinkError as exc:

@@ -1,4 +1,4 @@
-"""Open stores through obstore: S3, GCS and Azure, each with the environment that its users know. Nothing connects yet."""
+"""Make obstore's store objects for S3, GCS and Azure, configured by the usual environment variables. Connects to nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One upload in parts through obstore that ends completed or aborted."""
+"""One multipart upload through obstore, which ends either completed or aborted."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Upload:
         self._is_uncertain = False
 
     def begin(self, first_part: bytes) -> None:
-        """Create the upload. ``first_part`` must be as large as the writer's buffer: that is what makes it do so."""
+        """Create the upload. ``first_part`` must be as large as the writer's buffer, as that makes the writer do it."""
         self._call_out_of_reach(lambda: self._writer.write(first_part), "creating the upload")
         self._can_abort = True
         self.bytes_written += len(first_part)
 
     def write(self, data: bytes) -> None:
-        """Hand on ``data``; block while as many parts are in flight as may be."""
+        """Send ``data``; block while as many parts as allowed are in flight."""
         with translating(self._where, SinkError):
             self._loop.call(lambda: self._writer.write(data))
         self.bytes_written += len(data)

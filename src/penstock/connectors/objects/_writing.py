@@ -1,4 +1,4 @@
-"""Write objects: what every kind of store does for :class:`penstock.connectors.objects.ObjectSink`, and how GCS and Azure do.
+"""The protocol by which an ``ObjectSink`` writes to any store, and its implementation for GCS and Azure.
 
 Those two are written to through obstore, whose parts are all of one size. So an object ends at the store's number of
 parts times that size, which :func:`penstock.connectors.objects.part_plan` tells beforehand.
@@ -47,7 +47,7 @@ class OpenStore(Protocol):
     """A connection to the store of one object. Every method blocks, and a cancel interrupts it."""
 
     def is_there(self) -> bool:
-        """Whether the object is there; fails when it could not be written there at all."""
+        """Whether the object exists; raises if it could not be written at all."""
         ...
 
     def put(self, body: PartBody, *, only_if_absent: bool) -> Stored:
@@ -70,7 +70,7 @@ class OpenStore(Protocol):
         ...
 
     def remove(self) -> None:
-        """Delete the object; well if it is not there any more."""
+        """Delete the object. Does nothing if it is gone already."""
         ...
 
 
@@ -93,7 +93,7 @@ def already_exists(where: str) -> AlreadyExists:
 
 @contextmanager
 def may_be_there(where: str, is_sent: Callable[[], bool]) -> Iterator[None]:
-    """Add a note to a cancel of the block that leaves open whether the store has the object."""
+    """If a cancel of the block leaves open whether the store has the object, say so in a note on it."""
     try:
         yield
     except Cancelled as cancelled:
@@ -201,7 +201,7 @@ class _OpenObstore:
                 if upload.bytes_written + len(piece) > room:
                     raise self._too_large(room)
                 upload.write(piece)
-            if only_if_absent and self._is_still_there():  # obstore can not make completing conditional
+            if only_if_absent and self._is_still_there():  # obstore cannot make completing conditional
                 raise already_exists(self._writing.where)
             upload.complete()
         return Stored(upload.bytes_written, -(-upload.bytes_written // plan.part_bytes), "")
@@ -234,7 +234,7 @@ class _OpenObstore:
 
 
 def _of_container(error: SinkError) -> SinkError:
-    """Say of a listing that met a 404 what was not found: the bucket, not the object."""
+    """Turn the 404 of a listing into an error that says that the bucket, not the object, was not found."""
     if "no such object" not in str(error):
         return error
     hint = "create it first; is its name right?"

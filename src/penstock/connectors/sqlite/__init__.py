@@ -1,11 +1,11 @@
-"""SQLite files, both ways. The source to copy when adding one.
+"""The connector of SQLite files, for reading and loading. To add a source of your own, start from this package.
 
 ``sqlite:///relative/path.db`` or ``sqlite:////absolute/path.db``. To be read, a file is opened read-only and never
 created; loading a table is in :mod:`penstock.connectors.sqlite._sink`.
 
 SQLite has types on values, not on columns; Arrow and everything after it has them on columns. So a column gets its
-type from its declaration, or from the values of the first batch where the declaration says nothing, and a value that
-does not fit it is an error naming table, column and row (or what ``on_type_loss`` says): nothing is bent. See
+type from its declaration, or from the values of the first batch where the declaration says nothing. A value that does
+not fit is an error that names table, column and row, or is treated as ``on_type_loss`` says; none is silently altered. See
 :mod:`penstock.connectors.sqlite._types` for the rules.
 
 A table is read in pages, by row number, in one read transaction. SQLite packs a page into one value, and Arrow takes
@@ -17,7 +17,7 @@ Queries, views and tables WITHOUT ROWID are read row by row as a whole. To pack 
 rows, which it does by sorting them all, or to start again for every page; and an aggregate function of ours is called for
 every row. It costs: of 16 columns, 4.4 us of processor time a row against 1.7 (November 2026, SQLite 3.40), and the GIL.
 
-ADBC, which reads into Arrow without, is not used: it can not be interrupted, types a column by its first batch, and brings
+ADBC, which reads into Arrow without, is not used: it cannot be interrupted, types a column by its first batch, and brings
 an SQLite of its own, when two of them in one process break each other's locks on a file
 (https://www.sqlite.org/howtocorrupt.html, 2.2.1).
 """
@@ -168,7 +168,7 @@ class SqliteSource:
         return ColumnType(name, declared or "not declared", kind or "", note, data_type)
 
     def _is_text(self, database: Database) -> bool:
-        """Whether every column is to be text. Only a STRICT table lets no other value into a column."""
+        """Whether to read every column as text. Not for STRICT tables, whose columns hold no values of other types."""
         if self._misfits.on_type_loss != "text":
             return False
         return self._table is None or not database.is_strict(self._table)

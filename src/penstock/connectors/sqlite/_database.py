@@ -1,4 +1,4 @@
-"""An SQLite file that is open to be read. Every call that SQLite may block in goes through here."""
+"""An SQLite file opened for reading. Every call in which SQLite may block goes through here."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Database:
             return self._one(statement, parameters)
 
     def attempt(self, statement: str, *parameters: object, longest_bytes: int | None = None) -> Any:
-        """Return the first row with its text as bytes, or None: SQLite can not do this, whatever the reason.
+        """Return the first row with its text as bytes, or None: SQLite cannot do this, whatever the reason.
 
         Args:
             statement: whose failing has another way round it.

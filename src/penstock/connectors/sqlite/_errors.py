@@ -1,4 +1,4 @@
-"""From SQLite's errors to ours, and patience with locks."""
+"""Turn SQLite's errors into ours, and wait for locks in a way that a cancel can end."""
 
 from __future__ import annotations
 

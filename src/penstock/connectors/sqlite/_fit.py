@@ -1,9 +1,10 @@
-"""Rows appended to a table with types of its own: find what SQLite would bend without a word.
+"""When rows are appended to an existing table, find the values that SQLite would silently alter.
 
 It converts what it stores by the affinity of a column, which comes from its declared type
 (https://www.sqlite.org/datatype3.html, 3): ``007`` becomes 7 in an INT and in a DATE, 2^53 + 1 another number in a REAL, 1e400
-infinity. So each value is looked at, not the type: text that is a number is well in an INT, and a date in a DATE, where it stays
-text. Text that is well is handed over as the number it is: SQLite's own conversion misses by a bit at numbers such as 1e-299.
+infinity. So each value is checked, and not only the type: text that is a number may go into an INT, and a date into a DATE,
+where it stays text. Text that is a number is handed over as that number, because SQLite's own conversion is off by a bit
+for some, such as 1e-299.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""From Arrow's columns to SQLite's values, without bending one. :data:`LOAD_TABLE` is the whole contract.
+"""Turn Arrow columns into SQLite values without altering any. :data:`LOAD_TABLE` lists every type.
 
-SQLite has integers of 64 bits, doubles, text and bytes. What else there is becomes text that says all of it; what has
-no such form is an error. The names of the columns' types are chosen so that SQLite converts nothing on its own: a
-decimal goes into a TEXT column, because in one called DECIMAL it would become a double.
+SQLite has integers of 64 bits, doubles, text and bytes. Other values become text that holds all of the value; a value
+without such a form is an error. The declared types of new columns are chosen so that SQLite converts nothing by itself: a
+decimal goes into a TEXT column, because in one declared DECIMAL it would become a double.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""How SQLite packs the rows of a page into one value, and how that becomes Arrow columns: no Python object per row.
+"""Have SQLite pack the rows of a page into one value, and turn that into Arrow columns: no Python object per row.
 
-A row becomes a JSON array, a page a text of such lines, and Arrow's CSV reader takes it apart: commas and quotes are
-where CSV has them, and a number, a text and NULL look different. What JSON would bend goes another way:
+A row becomes a JSON array, a page becomes text with one such array per line, and Arrow's CSV reader parses it: commas and
+quotes are where CSV has them, and a number, a text and NULL look different. Values that JSON would alter go another way:
 
 * a double as integers, from which a division, and where it has more digits additions, make it again. SQLite has done
   the same arithmetic on every value and compared; both do as IEEE 754 says, so what was equal there is equal here;
 * bytes, and text with control characters, end to end in a value of their own, and their lengths in the row.
 
-Every column has ways, the cheapest first. A value that its way can not carry exactly, or that is none of the column's
-type, makes its row NULL, the count of rows tells, and the page is read in another way, or row by row.
+Every column has several ways, the cheapest first. A value that its way cannot carry exactly, or that is not of the
+column's type, makes its row NULL. The count of rows then reveals it, and the page is read in another way, or row by row.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _Way:
     Attributes:
         fields: SQL for what stands in the row.
         types: Arrow's names of their types.
-        misfit: SQL, true of a value that can not go this way and stay as it is.
+        misfit: SQL, true of a value that cannot go this way and stay as it is.
         misfit_at_length: as ``misfit``, and what only the packed page shows; too slow to be asked of every page.
         made: from the fields, and the bytes, to the column.
         raw: SQL for what goes as bytes, end to end.

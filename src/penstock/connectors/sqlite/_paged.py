@@ -1,4 +1,4 @@
-"""Which tables can be read in pages, by row number, and what to ask SQLite for a page. Nothing of it is read here."""
+"""Decide whether a table can be read in pages by row number, and build the statements for its pages. Reads no rows."""
 
 from __future__ import annotations
 

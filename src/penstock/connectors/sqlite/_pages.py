@@ -1,4 +1,4 @@
-"""Read a table page by page, packed; a page that can not be packed is read row by row."""
+"""Read a table in pages: each is packed into one value if possible, and read row by row otherwise."""
 
 from __future__ import annotations
 
@@ -103,13 +103,13 @@ class Pages:
         return [kind or _sqlite_types.kind_of_names((next(seen) or "").split(",")) for kind in kinds]
 
     def _next(self, first: int) -> tuple[int, pa.RecordBatch | None]:
-        """Return where a page ends, and what is on it; None where that is to be read row by row."""
+        """Return the last row number of the page at ``first``, and its batch; None if it must be read row by row."""
         last = self._end(first)
         if self._pause or self._page_rows < _LEAST_ROWS:
             self._pause = max(0, self._pause - 1)
             return last, None
         batch = self._packed(first, last)
-        # After one that can not be packed the next ones are likely no better.
+        # After a page that cannot be packed, the next ones probably cannot be packed either.
         self._last_pause = 0 if batch is not None else min(2 * self._last_pause or 1, _LONGEST_PAUSE)
         self._pause = self._last_pause
         return last, batch
@@ -118,7 +118,7 @@ class Pages:
         return [batch if self._left < 0 else batch.slice(0, self._left)] if batch.num_rows else []
 
     def _packed(self, first: int, last: int) -> pa.RecordBatch | None:
-        """Return a page as one batch; None where it can not be packed, or weighs too much."""
+        """Return a page as one batch; None if it cannot be packed, or is too large."""
         while True:
             statement = self._table.page(self._packing.selected, first, last)
             taken = self._database.attempt(statement, longest_bytes=self._longest_bytes)
@@ -134,11 +134,11 @@ class Pages:
 
     @property
     def _longest_bytes(self) -> int:
-        """How long each of the values may be that a page is packed into."""
+        """How long each of the values that hold a packed page may be."""
         return self._batch_bytes // self._packing.values_at_once
 
     def _turn(self, first: int, last: int) -> bool:
-        """Let every column whose values do not fit its way go another; say whether there is one."""
+        """Switch every column whose values do not fit its way to its next way; return whether there was one."""
         columns = [column for column in self._packing.columns if column.has_another_way]
         if not columns:
             return False
@@ -163,7 +163,7 @@ class Pages:
         self._heed(size)
 
     def _heed(self, page_bytes: int) -> None:
-        """Let the next page be as large as it should, going by this one."""
+        """Choose the size of the next page from the size of this one."""
         rows = max(self._page_rows, _LEAST_ROWS)
         wanted_bytes = min(self._batch_bytes // _SHARE, self._longest_bytes // 2)
         fitting = rows * wanted_bytes // max(1, page_bytes)

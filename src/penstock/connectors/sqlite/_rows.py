@@ -1,4 +1,4 @@
-"""Rows as Python has them: for queries, and for what SQLite can not pack."""
+"""Read rows as Python objects: for queries, and for pages that SQLite cannot pack."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Rows:
         self._least_bytes = _ROW_BYTES + VALUE_BYTES * len(self.names)
 
     def close(self) -> None:
-        """Let go of the statement, also in the middle."""
+        """Close the statement, even if it has rows left."""
         self._cursor.close()
 
     def take(self) -> list[Row]:
@@ -78,7 +78,7 @@ class Rows:
         return rows
 
     def _located(self, error: SourceError, row: int) -> SourceError:
-        """Say in which row there is text that can not be decoded; SQLite's driver says only in which column."""
+        """Say in which row there is text that cannot be decoded; SQLite's driver says only in which column."""
         found = _NO_UTF_8.match(str(error.args[0]))
         if found is None:
             return error

@@ -85,7 +85,7 @@ class SqliteSink:
         """Return the types that the columns of a new table would have. Touches nothing.
 
         Raises:
-            SinkError: SQLite can not hold one of them, or takes two of their names for one.
+            SinkError: SQLite cannot hold one of them, or takes two of their names for one.
         """
         refuse_repeated(schema.names, self.display_name)
         return tuple(Loader(schema, where=self.display_name, formats=self._formats).types)
@@ -112,7 +112,7 @@ class SqliteSink:
         return Receipt(location=self.display_name, bytes_stored=taken_bytes, details=details)
 
     def _finish_rolling_back(self) -> None:
-        """After a full disk SQLite leaves the rest of it, and the journal, to whoever opens the file next: us."""
+        """Reopen the file after a full disk: SQLite leaves the rest of the rollback, and the journal, to the next opening."""
         if not self._path.with_name(f"{self._path.name}-journal").exists():
             return
         try:

@@ -1,7 +1,7 @@
-"""Why and when to stop: cancel scopes, deadlines, reasons. Trio's words, for threads and tasks alike.
+"""Cancel scopes and deadlines: tell work to stop, and why. Trio's model, for threads and tasks alike.
 
-Where what lives: ``_scope`` the scopes, ``_alarm`` deadlines that must fire by themselves, ``_on_cancel`` the way to
-interrupt a call that is not penstock's, ``_sleep`` the plainest wait.
+The modules: ``_scope`` has the scopes, ``_alarm`` makes a deadline fire when no wait of ours would notice it,
+``_on_cancel`` interrupts calls that are not penstock's, ``_sleep`` is the simplest wait.
 """
 
 from penstock.core.cancel._on_cancel import on_cancel

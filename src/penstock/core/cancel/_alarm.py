@@ -1,4 +1,4 @@
-"""Make a deadline fire though nobody penstock knows of waits for it."""
+"""Make a deadline fire on time although no wait of penstock's is there to notice it. Used for ``on_cancel``."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ __all__ = ["Alarm"]
 
 
 class Expiring(Protocol):
-    """What has a deadline."""
+    """A scope, as far as the alarm needs to know it."""
 
     _deadline: float
 
     def _expire(self) -> None:
-        """Act on the deadline, which has passed."""
+        """Cancel the scope, as its deadline has passed."""
         ...
 
 
 class Alarm:
-    """Cancels a scope when its deadline passes though nobody is parked under it.
+    """A thread that cancels a scope when its deadline passes.
 
-    Parked threads bound their own waits, so this thread exists only while a scope with a deadline holds an
-    ``on_cancel``; it ends with the scope.
+    Waits of penstock's end at the deadline by themselves, so this thread is started only for the first ``on_cancel``
+    under a scope with a deadline. It ends when the deadline has passed, or with the scope.
     """
 
     __slots__ = ("_bell", "_ended", "_over", "_scope")
@@ -45,7 +45,7 @@ class Alarm:
             return  # already ringing
 
     def end(self) -> None:
-        """Stop and wait until the thread has gone."""
+        """Stop the thread and wait until it has gone."""
         self._over = True
         self.wake()
         self._ended.acquire()

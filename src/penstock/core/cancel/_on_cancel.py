@@ -1,4 +1,4 @@
-"""Interrupt a foreign blocking call when the scope it runs under is cancelled."""
+"""``on_cancel``: interrupt a blocking call of another library when the scope it runs under is cancelled."""
 
 from __future__ import annotations
 
@@ -18,14 +18,21 @@ _log = logging.getLogger("penstock.cancel")
 
 
 def on_cancel(callback: Callable[[], object]) -> _OnCancel:
-    """Interrupt a foreign blocking call when the current scope is cancelled or its deadline passes.
+    """Interrupt a blocking call of another library when the current scope is cancelled or its deadline passes.
 
-    ``with on_cancel(connection.cancel): cursor.execute(...)``. The callback runs at most once, in a short-lived
-    thread of its own, while the block runs; leaving the block waits for a callback that has begun, so it never
-    hits the next user of the connection. When it has run and the block fails with an ordinary exception, that
-    exception becomes the ``__cause__`` of ``Cancelled``; a block that succeeds all the same, succeeds.
+    A context manager around the call::
 
-    Without a current scope this does nothing. An exception of the callback is logged.
+        with on_cancel(connection.cancel):
+            cursor.execute(...)
+
+    The callback runs at most once, in a short-lived thread of its own, while the block runs. Leaving the block waits
+    for a callback that has begun, so it never hits the next user of the connection. If it has run and the block fails
+    with an ordinary exception, the block raises ``Cancelled`` from that exception. If the block succeeds in spite of
+    it, nothing is raised. Without a current scope the callback never runs.
+
+    Args:
+        callback: makes the call return or raise soon; takes no arguments. If it raises, that is logged to
+            ``penstock.cancel``.
 
     Raises:
         Cancelled: on entering, if the scope is cancelled already.
@@ -76,13 +83,13 @@ class _OnCancel:
             return
         try:
             _thread.start_new_thread(self._run, ())
-        except RuntimeError:  # no thread to be had (limits, interpreter exit): better here than never
+        except RuntimeError:  # no thread can be started (limits, interpreter exit): better in this one than never
             self._run()
 
     def _run(self) -> None:
         try:
             self._callback()
-        except Exception:  # noqa: BLE001  there is no caller to raise it to
+        except Exception:  # noqa: BLE001  there is no caller who could catch it
             _log.warning("on_cancel callback %r failed", self._callback, exc_info=True)
         finally:
             _forget_dummy_thread()
@@ -90,9 +97,10 @@ class _OnCancel:
 
 
 def _forget_dummy_thread() -> None:
-    """Take the stand-in that ``threading`` made for this raw thread off its list; 3.13 does so itself.
+    """Remove the dummy that ``threading`` has made for this raw thread; CPython 3.13 does so itself.
 
-    These threads are raw because ``Thread.start`` takes locks that the line a signal handler interrupted may hold.
+    The thread is a raw one because ``Thread.start`` takes locks, which the code that a signal handler has interrupted
+    may be holding.
     """
     if sys.version_info < (3, 13):
         ident = _thread.get_ident()

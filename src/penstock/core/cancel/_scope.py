@@ -1,14 +1,14 @@
 """Cancel scopes and their deadlines.
 
-A scope covers a ``with`` block and, through :mod:`contextvars`, everything penstock starts inside it. Cancelling
-it, or passing its deadline, wakes every penstock wait under it in whichever thread that wait is, and the wait
-raises :class:`~penstock.errors.Cancelled`; the scope that was cancelled catches it when its block is left.
+A scope covers a ``with`` block and, through :mod:`contextvars`, everything penstock starts inside it. When it is
+cancelled, or its deadline passes, every penstock wait under it wakes, in whichever thread, and raises
+:class:`~penstock.errors.Cancelled`. The scope that was cancelled catches that when its block is left.
 
-No lock anywhere in this file. ``cancel()`` may be called from a signal handler that interrupted any line of code,
-so it must never wait for a lock that the interrupted line may hold. Instead whoever registers (a waiter, a child
-scope, a callback) first adds itself and *then* looks at the flag, while ``cancel()`` first sets the flag and *then*
-looks at who is registered: one of the two always sees the other. Adding to, removing from and listing a dict whose
-keys hash by identity are single steps of the interpreter.
+Nothing in this file waits for a lock. ``cancel()`` may be called from a signal handler that has interrupted any line
+of code, which may be holding that very lock. Instead, whoever registers (a waiter, a child scope, a callback) first
+adds itself and *then* looks at the flag, while ``cancel()`` first sets the flag and *then* looks at who is registered:
+one of the two always sees the other. Adding to, removing from and listing a dict whose keys hash by identity are single
+steps of the interpreter.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class Wakeable(Protocol):
     """Something parked under a scope. ``wake`` must be safe from any thread and any signal handler."""
 
     def wake(self) -> None:
-        """Make it look again; waking what is not parked does nothing."""
+        """Make it look at its scope again; does nothing if it is not parked."""
         ...
 
 
 class Interruption(Protocol):
-    """What ``on_cancel`` registers with a scope. ``fire`` is safe from any thread and any signal handler."""
+    """A callback that ``on_cancel`` has registered. ``fire`` is safe from any thread and any signal handler."""
 
     def fire(self) -> None:
         """Start the callback, unless it has been started or disarmed."""
@@ -55,23 +55,30 @@ class Interruption(Protocol):
 
 
 class CancelScope:
-    """A block of work that can be told to stop, from anywhere.
+    """A block of work that can be told to stop from anywhere.
 
-    Use as a context manager, once. Scopes nest; a cancelled outer scope cancels the inner ones unless they are
-    shielded. Threads started by penstock, and tasks started by asyncio or trio, inherit the scope they were
-    started in.
+    Use it as a context manager, once. When it is cancelled, penstock's waits inside raise ``Cancelled`` at once, and
+    the scope catches that when the block is left. Code that does not wait through penstock is not interrupted; see
+    :func:`penstock.check_cancelled` and :func:`penstock.on_cancel`.
+
+    Scopes nest: a cancelled scope cancels those inside it, unless they are shielded. Threads started by penstock, and
+    tasks started by asyncio or trio, inherit the scope they were started in.
 
     Args:
         timeout: seconds from entering until the scope cancels itself; None for no limit.
-        shield: do not be cancelled from outside, and ignore outer deadlines (for clean-up that must wait).
+        shield: ignore cancels and deadlines of outer scopes, for clean-up that has to wait.
 
     Attributes:
-        deadline: when the scope cancels itself, on the clock of ``time.monotonic``; ``math.inf`` for never. May be
-            set at any time; who is parked under the scope takes the new value at once.
-        cancel_called: whether ``cancel`` was called or the deadline has been noticed.
-        cancelled_caught: whether a ``Cancelled`` of this scope ended the block. False when the work was done in
-            time after all.
+        deadline: when the scope cancels itself, on the clock of ``time.monotonic``; ``math.inf`` for never. It can be
+            set at any time, also for waits that are under way.
+        cancel_called: whether ``cancel`` was called, or the deadline has passed and been noticed.
+        cancelled_caught: whether a ``Cancelled`` of this scope ended the block. False if the work was done before it
+            noticed.
         reason: what the first ``cancel`` was given; a ``DeadlineExceeded`` after a deadline.
+
+    Raises:
+        ValueError: ``timeout`` is NaN.
+        RuntimeError: on entering, if the scope was entered before.
     """
 
     __slots__ = (
@@ -107,12 +114,12 @@ class CancelScope:
         self._children: dict[CancelScope, None] = {}
         self._waiters: dict[Wakeable, None] = {}
         self._callbacks: dict[Interruption, None] = {}
-        self._once = _thread.allocate_lock()  # taken by the first cancel() and never given back: a test-and-set
+        self._once = _thread.allocate_lock()  # taken by the first cancel(), without waiting, and never given back
         self._token: Token[CancelScope | None] | None = None
         self._alarm: Alarm | None = None
-        self._alarm_claim = _thread.allocate_lock()  # likewise: the alarm is started once
-        self._interrupted = False  # cancelled itself, or inside a cancelled scope it is not shielded from
-        self._alert = self._deadline != math.inf  # whether a running operation has to call _check at all
+        self._alarm_claim = _thread.allocate_lock()  # likewise, so that the alarm is started only once
+        self._interrupted = False  # cancelled itself, or through an outer scope that it is not shielded from
+        self._alert = self._deadline != math.inf  # whether operations have to call _check; False keeps them fast
         self._expired = False
         self.cancel_called = False
         self.cancelled_caught = False
@@ -125,7 +132,7 @@ class CancelScope:
 
     @property
     def shield(self) -> bool:
-        """Whether outer cancels and deadlines stop at this scope."""
+        """Whether this scope ignores cancels and deadlines of outer scopes."""
         return self._shield
 
     @property
@@ -146,8 +153,11 @@ class CancelScope:
     def cancel(self, reason: object = None) -> None:
         """Cancel everything under this scope. Never blocks; safe from any thread and from signal handlers.
 
-        The first call wins; later ones do nothing. May be called before the scope is entered: then the first wait
-        inside raises.
+        The first call counts; later ones do nothing. If called before the scope is entered, the first wait inside
+        raises.
+
+        Args:
+            reason: any object, kept in ``reason`` here and on the ``Cancelled`` that waits raise.
         """
         if not self._once.acquire(blocking=False):
             return
@@ -187,7 +197,7 @@ class CancelScope:
         return False
 
     def _catches(self) -> bool:
-        """Whether a ``Cancelled`` ends here. If an outer scope is cancelled as well, it goes on to that one."""
+        """Whether this scope catches ``Cancelled``. If an outer scope is cancelled too, it propagates to that one."""
         outer_too = self._parent is not None and self._parent._interrupted and not self._shield
         return self.cancel_called and not outer_too
 
@@ -202,14 +212,14 @@ class CancelScope:
         try:
             raise rest
         finally:
-            rest.__context__ = context  # `raise` would chain it to the very group it was split from
+            rest.__context__ = context  # `raise` has chained it to the very group it was split from
 
     def _inherit_deadline(self) -> None:
-        """Recompute the nearest deadline that applies, here and below, and make the parked look at it."""
+        """Recompute the nearest deadline that applies, here and in inner scopes, and make parked waits look at it."""
         outer = self._parent._effective_deadline if self._parent is not None and not self._shield else math.inf
         self._effective_deadline = min(self._deadline, outer)
         self._alert = self._effective_deadline != math.inf
-        if self._interrupted:  # looked at after the store above, or a cancel meanwhile would be overwritten
+        if self._interrupted:  # checked after the store above, which could otherwise undo that of a concurrent cancel
             self._alert = True
         if self._callbacks and self._alert:
             self._watch_deadlines()
@@ -247,7 +257,7 @@ class CancelScope:
         return Cancelled()
 
     def _watch_deadlines(self) -> None:
-        """Have the deadlines that apply here fire by themselves, for waits that penstock cannot bound."""
+        """Make the deadlines that apply here fire by themselves, for calls whose waiting penstock cannot limit."""
         scope: CancelScope | None = self
         while scope is not None:
             if scope._deadline != math.inf and scope._alarm_claim.acquire(blocking=False):
@@ -256,7 +266,7 @@ class CancelScope:
 
 
 def _interrupt(scope: CancelScope) -> None:
-    """Mark ``scope`` and all below it, wake whoever is parked there, start the callbacks."""
+    """Mark ``scope`` and those inside it as interrupted, wake what is parked there, and start the callbacks."""
     pending = [scope]
     while pending:
         here = pending.pop()
@@ -269,7 +279,7 @@ def _interrupt(scope: CancelScope) -> None:
 
 
 class _FailAfter(CancelScope):
-    """A scope that turns its own passed deadline into an error."""
+    """A scope that raises ``DeadlineExceeded`` if its own deadline has ended the block."""
 
     __slots__ = ()
 
@@ -283,9 +293,9 @@ class _FailAfter(CancelScope):
 
 
 def scope_under(parent: CancelScope | None) -> CancelScope:
-    """Make a scope below ``parent`` that is nobody's current scope yet, for work that is started elsewhere.
+    """Make a scope inside ``parent`` without entering it, for work that runs in another thread.
 
-    To be left with :func:`leave`.
+    Call :func:`leave` when that work has ended.
     """
     scope = CancelScope()
     scope._parent = parent
@@ -298,7 +308,7 @@ def scope_under(parent: CancelScope | None) -> CancelScope:
 
 
 def leave(scope: CancelScope) -> None:
-    """Take a scope made by :func:`scope_under` off its parent."""
+    """Detach a scope made by :func:`scope_under` from its parent, and end its alarm."""
     if scope._parent is not None:
         scope._parent._children.pop(scope, None)
     if scope._alarm is not None:
@@ -311,9 +321,9 @@ def current_scope() -> CancelScope | None:
 
 
 def current_deadline() -> float:
-    """Return the nearest deadline that applies here, on the clock of ``time.monotonic``.
+    """Return the nearest deadline that applies to the running code, on the clock of ``time.monotonic``.
 
-    ``math.inf`` when there is none; ``-math.inf`` when the current scope is cancelled already.
+    ``math.inf`` if there is none; ``-math.inf`` if the current scope is cancelled already.
     """
     scope = _current.get()
     if scope is None:
@@ -322,20 +332,24 @@ def current_deadline() -> float:
 
 
 def check_cancelled() -> None:
-    """Raise ``Cancelled`` if the current scope is cancelled or past its deadline; for loops that never wait."""
+    """Raise ``Cancelled`` if the current scope is cancelled or past its deadline. For loops that never wait."""
     scope = _current.get()
     if scope is not None and scope._alert:
         scope._check()
 
 
 def move_on_after(seconds: float | None) -> CancelScope:
-    """Return a scope that is left quietly when ``seconds`` have passed; see ``cancelled_caught``."""
+    """Return a :class:`CancelScope` whose block is ended quietly after ``seconds``; None for no limit.
+
+    Its ``cancelled_caught`` says afterwards whether that has happened.
+    """
     return CancelScope(timeout=seconds)
 
 
 def fail_after(seconds: float | None) -> CancelScope:
-    """Return a scope that raises ``DeadlineExceeded`` (a ``TimeoutError``) when ``seconds`` have passed.
+    """Return a :class:`CancelScope` that raises ``DeadlineExceeded`` (a ``TimeoutError``) after ``seconds``.
 
-    Work that is done by the time the block ends is not thrown away, even if it ended late.
+    A block that runs to its end raises nothing, even if it ended late: finished work is not thrown away. ``None`` means
+    no limit.
     """
     return _FailAfter(timeout=seconds)

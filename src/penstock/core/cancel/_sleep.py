@@ -1,4 +1,4 @@
-"""Sleep, and wake on cancel."""
+"""``sleep``: block for some time, or until the current scope is cancelled."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["sleep"]
 
 
 class _Sleeper:
-    """The simplest thing a scope can wake. Whatever waits for something else as well parks: ``core/_parking.py``."""
+    """The simplest thing a scope can wake. Waits for anything but time use ``core/_parking.py``, a layer above."""
 
     __slots__ = ("_bell",)
 
@@ -32,10 +32,13 @@ class _Sleeper:
 
 
 def sleep(seconds: float) -> None:
-    """Block the calling thread for ``seconds``; a cancel or deadline of the current scope ends it at once.
+    """Block the calling thread for ``seconds``, or until the current scope is cancelled or its deadline passes.
+
+    Args:
+        seconds: how long; ``math.inf`` sleeps until cancelled.
 
     Raises:
-        Cancelled: the current scope was cancelled, before or meanwhile.
+        Cancelled: the current scope was cancelled, before the call or during it.
         ValueError: ``seconds`` is negative or NaN.
     """
     if not seconds >= 0:

@@ -1,13 +1,13 @@
-"""Bounded passing of objects between threads and tasks: Go's channels in trio's words.
+"""Channels: pass objects between threads and tasks through a bounded buffer. Go's channels under trio's names.
 
     sender, receiver = channel(64)
 
-A channel has ends that can be counted: when the last sender closes, receivers drain what is there and their loops
-end; when the last receiver closes, senders raise. So a worker ranging over a channel cannot be abandoned by
-accident, and a producer cannot wait for ever for somebody who has left.
+The ends of a channel are counted. When the last sender closes, receivers get what is left and their loops end; when
+the last receiver closes, senders raise. So a worker that loops over a channel is not left waiting by accident, and a
+producer cannot wait for ever for somebody who has left.
 
-Where what lives: ``_state`` the buffer and who waits, ``_steps`` one visit to it at a time, ``_ends`` the ends for
-threads, ``_aio`` their views for tasks, ``_select`` waiting on several.
+The modules: ``_state`` holds the buffer and who waits, ``_steps`` has the operations on it, ``_ends`` the ends for
+threads, ``_aio`` their views for tasks, ``_select`` waiting on several channels.
 """
 
 from penstock.core.channel._aio import AsyncReceiveChannel, AsyncSendChannel

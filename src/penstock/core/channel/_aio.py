@@ -1,4 +1,4 @@
-"""The ends of a channel for asyncio and trio tasks: views of the same ends, over the same state."""
+"""The ends of a channel for asyncio and trio tasks: asynchronous views of the same ends."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 class _AsyncChannelEnd(AsyncEnd):
     def close(self) -> None:
-        """Close the end, as its own ``close()``."""
+        """Close the end, as its ``close()`` does; never blocks."""
         self._end.close()
 
     def statistics(self) -> ChannelStatistics:
@@ -37,7 +37,7 @@ class _AsyncChannelEnd(AsyncEnd):
 
 
 class AsyncSendChannel(_AsyncChannelEnd, Generic[T]):
-    """A send end for tasks. Made by ``SendChannel.aio``."""
+    """A send end of a channel, for asyncio and trio tasks. Made by ``SendChannel.aio``; closing it closes that end."""
 
     _end: SendChannel[T]
 
@@ -45,9 +45,10 @@ class AsyncSendChannel(_AsyncChannelEnd, Generic[T]):
         super().__init__(end, "ObjectSendStream")
 
     async def send(self, item: T) -> None:
-        """Send ``item``; suspends as ``SendChannel.send`` blocks, and raises what it raises.
+        """Send ``item``; suspend while there is no room for it (without a buffer: until a receiver takes it).
 
-        A checkpoint before anything is sent: always on trio; on asyncio whenever it suspends, else every 16th time.
+        Raises what ``SendChannel.send`` raises. Before anything is sent the task yields to the event loop (a
+        checkpoint): always on trio; on asyncio every 16th time, unless the calls in between had to wait anyway.
         """
         await self._turns.take()
         if not self._end._send_directly(item):
@@ -68,17 +69,20 @@ class AsyncSendChannel(_AsyncChannelEnd, Generic[T]):
                 raise
 
     def send_nowait(self, item: T) -> None:
-        """As ``SendChannel.send_nowait``."""
+        """Send ``item`` without waiting, or raise ``WouldBlock``; as ``SendChannel.send_nowait``."""
         with as_anyio(ClosedError, BrokenError, WouldBlock):
             self._end.send_nowait(item)
 
     def clone(self) -> AsyncSendChannel[T]:
-        """As ``SendChannel.clone``."""
+        """Make another send end of the same channel, to be closed on its own; as ``SendChannel.clone``."""
         return AsyncSendChannel(self._end.clone())
 
 
 class AsyncReceiveChannel(_AsyncChannelEnd, Generic[T]):
-    """A receive end for tasks. Made by ``ReceiveChannel.aio``. Iterates until every sender has closed."""
+    """A receive end of a channel, for asyncio and trio tasks. Made by ``ReceiveChannel.aio``; closing it closes that end.
+
+    ``async for`` receives until every sender has closed.
+    """
 
     _end: ReceiveChannel[T]
 
@@ -86,10 +90,11 @@ class AsyncReceiveChannel(_AsyncChannelEnd, Generic[T]):
         super().__init__(end, "ObjectReceiveStream")
 
     async def receive(self) -> T:
-        """Receive the next item; suspends as ``ReceiveChannel.receive`` blocks.
+        """Receive the next item; suspend while there is none.
 
-        A checkpoint before anything is taken: always on trio; on asyncio whenever it suspends, else every 16th time.
-        Raises what that raises; the end of the items is also an ``anyio.EndOfStream`` where AnyIO is in use.
+        Raises what ``ReceiveChannel.receive`` raises; ``EndOfChannel`` is also an ``anyio.EndOfStream`` where AnyIO is
+        in use. Before anything is taken the task yields to the event loop (a checkpoint): always on trio; on asyncio
+        every 16th time, unless the calls in between had to wait anyway.
         """
         await self._turns.take()
         found = self._end._receive_directly()
@@ -116,12 +121,12 @@ class AsyncReceiveChannel(_AsyncChannelEnd, Generic[T]):
         return receiving.item  # type: ignore[union-attr, no-any-return]
 
     def receive_nowait(self) -> T:
-        """As ``ReceiveChannel.receive_nowait``."""
+        """Receive the next item without waiting, or raise ``WouldBlock``; as ``ReceiveChannel.receive_nowait``."""
         with as_anyio(ClosedError, BrokenError, EndOfChannel, WouldBlock):
             return self._end.receive_nowait()
 
     def clone(self) -> AsyncReceiveChannel[T]:
-        """As ``ReceiveChannel.clone``."""
+        """Make another receive end of the same channel, to be closed on its own; as ``ReceiveChannel.clone``."""
         return AsyncReceiveChannel(self._end.clone())
 
     def __aiter__(self) -> AsyncReceiveChannel[T]:

@@ -1,4 +1,4 @@
-"""The two kinds of end of a channel, for threads."""
+"""``channel()``, and the send and receive ends it returns, for threads."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _ChannelEnd:
     def __init__(self, state: ChannelState) -> None:
         self._state = state
         self._closed = False
-        self._direct = False  # whether items may pass without the mutex: a buffer, and nothing has ended yet
+        self._direct = False  # whether items may pass without the mutex: there is a buffer, and nothing has ended yet
 
     def _open_ends(self) -> dict[int, weakref.ref[Any]]:
         raise NotImplementedError
@@ -50,7 +50,7 @@ class _ChannelEnd:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Close this end; idempotent, never blocks."""
+        """Close this end. Idempotent, never blocks; operations that wait on it in other threads raise ``ClosedError``."""
         state = self._state
         with state.mutex:
             if not self._closed:
@@ -89,10 +89,10 @@ class _ChannelEnd:
 
 
 class SendChannel(_ChannelEnd, Generic[T]):
-    """An end to send items to. Made by :func:`penstock.channel` and by ``clone``.
+    """An end of a channel to send items to. Made by :func:`penstock.channel` and by ``clone``.
 
-    Safe for use by several threads at once. Leaving its ``with`` block closes it, or aborts with the exception that
-    leaves: a producer that fails must not look like one that has finished.
+    Several threads may use it at once. Leaving its ``with`` block closes it, or aborts the channel with the exception
+    that leaves: a producer that fails must not look like one that has finished.
     """
 
     __slots__ = ()
@@ -104,17 +104,18 @@ class SendChannel(_ChannelEnd, Generic[T]):
 
     @property
     def aio(self) -> AsyncSendChannel[T]:
-        """The same end for asyncio and trio tasks: an AnyIO ``ObjectSendStream``."""
+        """A view of this end for asyncio and trio tasks: an AnyIO ``ObjectSendStream``."""
         from penstock.core.channel._aio import AsyncSendChannel
 
         return AsyncSendChannel(self)
 
     def send(self, item: T) -> None:
-        """Send ``item``; block while there is no place for it (without a buffer: until a receiver takes it).
+        """Send ``item``; block while there is no room for it (without a buffer: until a receiver takes it).
 
         Raises:
             ClosedError: this end is closed.
-            BrokenError: every receiver is closed; or whatever a receiver gave to ``abort``.
+            BrokenError: every receiver has closed, or another sender has aborted the channel.
+            Exception: whatever a receiver gave to ``abort``.
             Cancelled: the current scope was cancelled; the item was not sent.
         """
         scope = _scope()
@@ -136,7 +137,7 @@ class SendChannel(_ChannelEnd, Generic[T]):
         self._send_or_wait(item)
 
     def _send_directly(self, item: T) -> bool:
-        """Send as ``send`` does where that takes no lock; for tasks, which have their own way to wait."""
+        """Send if that takes no lock; else return False. For tasks, which wait in a way of their own."""
         state = self._state
         if not self._direct or not state.places:
             return False
@@ -165,17 +166,17 @@ class SendChannel(_ChannelEnd, Generic[T]):
                 raise
 
     def send_nowait(self, item: T) -> None:
-        """Send ``item`` if that needs no waiting.
+        """Send ``item`` without waiting.
 
         Raises:
-            WouldBlock: it does.
-            ClosedError, BrokenError: as ``send``.
+            WouldBlock: there is no room, or without a buffer no receiver is waiting.
+            ClosedError, BrokenError, Exception: as for ``send``.
         """
         if begin_send(self, item, None) is _NOTHING_TO_WAIT_WITH:
             raise WouldBlock(f"no room in {self._state.label()}")
 
     def clone(self) -> SendChannel[T]:
-        """Make another send end of the same channel, to be closed on its own: one for each producer.
+        """Make another send end of the same channel, to be closed on its own; give one to each producer.
 
         Raises:
             ClosedError: this end is closed.
@@ -184,10 +185,13 @@ class SendChannel(_ChannelEnd, Generic[T]):
         return SendChannel(self._state)
 
     def abort(self, exc: BaseException | None = None) -> None:
-        """End the channel with an error, whatever other senders do: receivers raise ``exc``, at once.
+        """Close this end and break the channel: receivers raise ``exc`` at once, whatever other senders do.
 
-        Idempotent; the first abort wins. Items that wait are dropped. Without ``exc``, and for exceptions that are
-        not ``Exception``s, receivers raise ``BrokenError``.
+        Idempotent, never blocks; the first abort wins. Items that wait are dropped.
+
+        Args:
+            exc: what receivers raise, the same object. None makes them raise ``BrokenError``; so does anything but an
+                ``Exception`` (a cancellation, Ctrl-C), which then is the cause of that ``BrokenError``.
         """
         state = self._state
         with state.mutex:
@@ -213,11 +217,11 @@ class SendChannel(_ChannelEnd, Generic[T]):
 
 
 class ReceiveChannel(_ChannelEnd, Generic[T]):
-    """An end to receive items from. Made by :func:`penstock.channel` and by ``clone``.
+    """An end of a channel to receive items from. Made by :func:`penstock.channel` and by ``clone``.
 
-    Each item goes to one receiver. Iterating receives until every sender has closed. Safe for use by several
-    threads at once. Leaving its ``with`` block closes it; once the last receiver has left, senders raise
-    ``BrokenError``, with the exception that ended the last one's block as its cause.
+    Each item goes to one receiver. Iterating receives until every sender has closed. Several threads may use an end at
+    once. Leaving its ``with`` block closes it. Once the last receiver is closed, senders raise ``BrokenError``; if an
+    exception ended the last receiver's block, it is the cause of that ``BrokenError``.
     """
 
     __slots__ = ()
@@ -229,7 +233,7 @@ class ReceiveChannel(_ChannelEnd, Generic[T]):
 
     @property
     def aio(self) -> AsyncReceiveChannel[T]:
-        """The same end for asyncio and trio tasks: an AnyIO ``ObjectReceiveStream``."""
+        """A view of this end for asyncio and trio tasks: an AnyIO ``ObjectReceiveStream``."""
         from penstock.core.channel._aio import AsyncReceiveChannel
 
         return AsyncReceiveChannel(self)
@@ -238,8 +242,8 @@ class ReceiveChannel(_ChannelEnd, Generic[T]):
         """Receive the next item; block while there is none.
 
         Raises:
-            EndOfChannel: every sender has closed and everything sent has been received.
-            PipeAbandoned: instead of that, when a send end was dropped without being closed.
+            EndOfChannel: every sender has closed, and everything that was sent has been received.
+            PipeAbandoned: raised instead of ``EndOfChannel`` if a send end was dropped without closing.
             ClosedError: this end is closed.
             Exception: whatever a sender gave to ``abort``.
             Cancelled: the current scope was cancelled; no item was taken.
@@ -263,7 +267,7 @@ class ReceiveChannel(_ChannelEnd, Generic[T]):
         return self._receive_or_wait()
 
     def _receive_directly(self) -> tuple[T] | None:
-        """Receive as ``receive`` does where that takes no lock; for tasks, which have their own way to wait."""
+        """Receive if that takes no lock; else return None. For tasks, which wait in a way of their own."""
         state = self._state
         if not self._direct or not state.buffer:
             return None
@@ -296,11 +300,11 @@ class ReceiveChannel(_ChannelEnd, Generic[T]):
         return receiving.item  # type: ignore[union-attr, no-any-return]
 
     def receive_nowait(self) -> T:
-        """Receive the next item if that needs no waiting.
+        """Receive the next item without waiting.
 
         Raises:
-            WouldBlock: it does.
-            EndOfChannel, ClosedError: as ``receive``; and whatever a sender gave to ``abort``.
+            WouldBlock: there is no item now.
+            EndOfChannel, PipeAbandoned, ClosedError, Exception: as for ``receive``.
         """
         found = begin_receive(self, None)
         if found is None:
@@ -317,7 +321,7 @@ class ReceiveChannel(_ChannelEnd, Generic[T]):
             raise StopIteration from None
 
     def clone(self) -> ReceiveChannel[T]:
-        """Make another receive end of the same channel, to be closed on its own: one for each worker.
+        """Make another receive end of the same channel, to be closed on its own; give one to each worker.
 
         Raises:
             ClosedError: this end is closed.
@@ -326,10 +330,13 @@ class ReceiveChannel(_ChannelEnd, Generic[T]):
         return ReceiveChannel(self._state)
 
     def abort(self, exc: BaseException | None = None) -> None:
-        """Stop the senders with an error, whatever other receivers do: they raise ``exc``, at once.
+        """Close this end and break the channel: senders raise ``exc`` at once, whatever other receivers do.
 
-        Idempotent; the first abort wins. Items that wait are dropped. Without ``exc``, and for exceptions that are
-        not ``Exception``s, senders raise ``BrokenError``.
+        Idempotent, never blocks; the first abort wins. Items that wait are dropped.
+
+        Args:
+            exc: what senders raise, the same object. None makes them raise ``BrokenError``; so does anything but an
+                ``Exception`` (a cancellation, Ctrl-C), which then is the cause of that ``BrokenError``.
         """
         state = self._state
         with state.mutex:
@@ -368,17 +375,17 @@ def _serve(state: ChannelState) -> None:
 
 
 def channel(max_buffer_size: int = 0, *, name: str | None = None) -> tuple[SendChannel[Any], ReceiveChannel[Any]]:
-    """Make a channel: objects sent to one end can be received from the other, in any thread or task.
+    """Make a channel: objects sent to one end can be received from the other, in any thread or task of this process.
 
     Args:
-        max_buffer_size: items that may wait in the channel. 0, the default, is a rendezvous: a send returns when a
-            receiver has the item.
-        name: for messages and reports.
+        max_buffer_size: items that may wait in the channel. With 0, the default, a send returns only when a receiver
+            has taken the item (a rendezvous).
+        name: the channel's name in messages and reports.
 
     Returns:
-        A send end and a receive end. Both can be cloned; the items end when every send end is closed, and sending
-        fails when every receive end is. An end that is dropped open gives a ``ResourceWarning``, and the items do
-        not end cleanly any more but with ``PipeAbandoned``.
+        A send end and a receive end. Both can be cloned. Receiving ends when every send end is closed, and sending
+        fails when every receive end is closed. An end that is dropped open emits a ``ResourceWarning``. After a send
+        end was dropped, receivers raise ``PipeAbandoned`` instead of ``EndOfChannel``.
 
     Raises:
         ValueError: ``max_buffer_size`` is negative.

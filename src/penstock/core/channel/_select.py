@@ -1,4 +1,4 @@
-"""Receive from whichever of several channels has an item first."""
+"""``select``: receive from whichever of several channels has an item first, as Go's statement of that name."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ __all__ = ["select"]
 def select(*receivers: ReceiveChannel[Any], timeout: float | None = None) -> tuple[ReceiveChannel[Any], Any]:
     """Receive one item from whichever channel has one first; block while none has.
 
-    Where several have one, the choice is random, so that a busy channel does not starve the others (as Go's
-    ``select``). Channels that have ended are passed over. Exactly one item is taken, from one channel.
+    If several have one, the choice is random, as in Go's ``select``, so that a busy channel does not starve the others.
+    Channels that have ended are skipped. Exactly one item is taken, from one channel.
 
     Args:
-        receivers: the channels to wait on, at least one.
-        timeout: seconds to wait; None for ever, 0 to take only what is there.
+        receivers: the receive ends to wait on, at least one.
+        timeout: seconds to wait; None for ever, 0 to take only what is there already.
 
     Returns:
-        The channel and its item.
+        The receive end that had an item, and the item.
 
     Raises:
-        EndOfChannel: every one of the channels has ended.
-        DeadlineExceeded: nothing came within ``timeout``.
-        ClosedError: one of the ends is closed.
-        Exception: what a sender of one of them gave to ``abort``.
+        EndOfChannel: every channel has ended.
+        DeadlineExceeded: no item came within ``timeout`` seconds.
+        ClosedError: one of the receive ends is closed.
+        Exception: whatever a sender of one of the channels gave to ``abort``.
+        ValueError: no receive end was given.
         Cancelled: the current scope was cancelled; no item was taken.
     """
     if not receivers:
@@ -91,7 +92,7 @@ def _delivered(waiting: list[Receiving]) -> Receiving | None:
 
 
 def _drop_ended(waiting: list[Receiving]) -> None:
-    """Pass over channels that have ended; raise when all have, or when one has failed."""
+    """Drop channels that have ended; raise if all have, or if one has failed."""
     for receiving in list(waiting):
         try:
             look_at_receive(receiving)
@@ -103,6 +104,6 @@ def _drop_ended(waiting: list[Receiving]) -> None:
 
 
 def _withdraw(waiting: list[Receiving], exc: BaseException) -> Receiving | None:
-    """Withdraw from every channel; return the one that had delivered, if its item may be kept."""
+    """Withdraw from every channel; return the receive that got an item by then, if the item may be kept."""
     kept = [receiving for receiving in waiting if withdraw_receive(receiving, exc)]
     return kept[0] if kept else None

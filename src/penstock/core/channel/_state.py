@@ -1,12 +1,13 @@
-"""What the ends of a channel share: the buffer, the free places in it, who waits, and which ends are still open.
+"""The state the ends of a channel share: the buffer, the free places in it, who waits, and which ends are open.
 
 Passing an item through a buffer that is neither full nor empty takes no lock. A send takes a *place* and adds the
-item; a receive takes the item and gives the place back. Places and items lie in deques, whose ``append`` and
-``popleft`` are single steps of the interpreter, so there are never more items than places were made. (Taking and
-leaving a lock costs more than all of that together: 100 of 250 ns on CPython 3.11.)
+item; a receive takes the item and gives the place back. Places and items lie in deques, whose ``append``, ``pop`` and
+``popleft`` are single steps of the interpreter, so there are never more items than places. (A lock would be a large
+part of the cost: 100 of 250 ns on CPython 3.11.)
 
-Whoever finds no place, or no item, comes here under ``mutex`` and parks. No wake-up is lost: who parks first joins
-the queue and *then* looks at the buffer once more; who passes first changes the buffer and *then* looks at the queue.
+A thread that finds no place, or no item, takes ``mutex`` and parks. No wake-up is lost: a thread that parks first joins
+the queue of waiters and *then* looks at the buffer once more; a thread that passes an item first changes the buffer and
+*then* looks at that queue. So one of the two always sees the other.
 """
 
 from __future__ import annotations
@@ -26,20 +27,20 @@ if TYPE_CHECKING:
 
 __all__ = ["ChannelState", "ChannelStatistics", "Receiving", "Sending"]
 
-_PLACES_AT_ONCE = 1024  # a channel of a billion places makes them as they are needed
+_PLACES_AT_ONCE = 1024  # places are made as needed, or a channel of a billion of them would fill memory
 
 
 @dataclass(frozen=True)
 class ChannelStatistics:
-    """A channel at one moment.
+    """The counters of a channel at one moment.
 
     Attributes:
         max_buffer_size: items that may wait without blocking a sender.
         current_buffer_used: items that wait now.
         open_send_channels: send ends not closed yet.
         open_receive_channels: receive ends not closed yet.
-        tasks_waiting_send: sends blocked now, of threads and tasks.
-        tasks_waiting_receive: receives blocked now, of threads and tasks.
+        tasks_waiting_send: threads and tasks blocked in a send now.
+        tasks_waiting_receive: threads and tasks blocked in a receive now.
     """
 
     max_buffer_size: int
@@ -51,7 +52,7 @@ class ChannelStatistics:
 
 
 class Sending:
-    """A send that waits for a place or a receiver."""
+    """A blocked send, which waits for a place or a receiver."""
 
     __slots__ = ("done", "end", "item", "waiter", "withdrawn")
 
@@ -64,10 +65,10 @@ class Sending:
 
 
 class Receiving:
-    """A receive that waits for an item.
+    """A blocked receive, which waits for an item.
 
-    A ``select`` waits with one of these on each of its channels; they share one ``claim``, a lock that the first
-    channel to deliver takes for good.
+    A ``select`` waits with one of these on each of its channels. They share one ``claim``, a lock that the first
+    channel to deliver an item takes and never gives back.
     """
 
     __slots__ = ("claim", "done", "end", "item", "waiter", "withdrawn")
@@ -81,12 +82,12 @@ class Receiving:
         self.withdrawn = False
 
     def may_deliver(self) -> bool:
-        """Whether an item may be given to it; True only once for the receives of one select."""
+        """Whether an item may be given to this receive; True only once for all receives of one select."""
         return not self.withdrawn and (self.claim is None or self.claim.acquire(blocking=False))
 
 
 class ChannelState:
-    """The shared half of a channel."""
+    """The shared state of a channel."""
 
     __slots__ = (
         "__weakref__",
@@ -119,7 +120,7 @@ class ChannelState:
         self.buffer: deque[Any] = deque()
         self.places: deque[None] = deque(repeat(None, min(capacity, _PLACES_AT_ONCE)))
         self.reserve = capacity - len(self.places)  # places not made yet
-        self.surplus = 0  # places that came into being when a cancelled receive gave its item back
+        self.surplus = 0  # items beyond the capacity, given back by cancelled receives: so many places to take away
         self.senders: deque[Sending] = deque()
         self.receivers: deque[Receiving] = deque()
         # Open ends by id. A dict, because a finalizer has to take an end out without a lock.
@@ -127,18 +128,18 @@ class ChannelState:
         self.receive_ends: dict[int, weakref.ref[Any]] = {}
         self.send_error: BaseException | None = None  # a sender aborted: receivers raise it
         self.receive_error: BaseException | None = None  # a receiver aborted: senders raise it
-        self.last_receiver_left_by: BaseException | None = None  # the exception that ended the last with block
-        self.lost_sender: PipeAbandoned | None = None  # a send end was dropped unclosed: no clean end any more
-        self.halted = False  # something above has happened that the lock-free path does not look at
+        self.last_receiver_left_by: BaseException | None = None  # the exception that ended the last receiver's block
+        self.lost_sender: PipeAbandoned | None = None  # a send end was dropped unclosed: raised instead of the end
+        self.halted = False  # one of the above has happened, so the lock-free path, which looks at none, is closed
 
     def label(self) -> str:
-        """Name the channel in messages."""
+        """Return the name of the channel for messages."""
         return f"channel {self.name!r}" if self.name else "channel"
 
     # -- what an operation has to raise, under the mutex
 
     def raise_if_unsendable(self) -> None:
-        """Raise what a send has to raise now because of the receivers."""
+        """Raise what a send has to raise now, because of the receivers or of an abort."""
         if self.receive_error is not None:
             if isinstance(self.receive_error, Exception):
                 raise self.receive_error
@@ -230,7 +231,7 @@ class ChannelState:
         return False
 
     def serve(self) -> None:
-        """Bring together whoever waits with what there is, until nothing moves."""
+        """Serve waiting receivers and senders for as long as there are items for the ones and places for the others."""
         while self._serve_receiver() or self._serve_sender():
             pass
 
@@ -266,7 +267,7 @@ class ChannelState:
         return True
 
     def give_back(self, item: Any) -> None:
-        """Put an item that its receiver could not keep back to the front, to be received next."""
+        """Put an item whose receiver was cancelled back to the front, to be received next."""
         self.buffer.appendleft(item)
         if self.buffered and not self.find_place():
             self.surplus += 1
@@ -274,7 +275,7 @@ class ChannelState:
     # -- waking and ending
 
     def wake_all(self) -> None:
-        """Make everybody who waits look again. Also called by finalizers: no lock."""
+        """Wake everybody who waits, to look at the state again. Also called by finalizers: no lock."""
         for sending in list(self.senders):
             sending.waiter.wake()
         for receiving in list(self.receivers):
@@ -285,7 +286,7 @@ class ChannelState:
         return self.buffered and not self.halted
 
     def leave_direct_path(self) -> None:
-        """Send everybody through the mutex from now on, where the errors are. Also called by finalizers: no lock."""
+        """Close the lock-free path, so that everybody sees the errors. Also called by finalizers: no lock."""
         self.halted = True
         for reference in [*list(self.send_ends.values()), *list(self.receive_ends.values())]:
             end = reference()
@@ -293,25 +294,25 @@ class ChannelState:
                 end._direct = False
 
     def halt(self) -> None:
-        """End the passing of items and drop what nobody will receive."""
+        """Close the lock-free path and drop the items that nobody will receive."""
         self.leave_direct_path()
         self.buffer.clear()
 
     def tear(self, cause: BaseException) -> None:
-        """Break the channel: an interrupt hit the middle of a change, and what was in hand may be lost."""
+        """Break the channel: an interrupt has hit the middle of a change, and an item may be lost."""
         self.leave_direct_path()
         self.send_error = self.send_error or cause
         self.receive_error = self.receive_error or cause
         self.wake_all()
 
     def abandon_send(self, key: int) -> None:
-        """A send end was garbage-collected open. Runs in a finalizer: no lock."""
+        """Note that a send end was garbage-collected open. Runs in a finalizer: no lock."""
         self.lost_sender = PipeAbandoned(f"a sender of {self.label()} was dropped without close()")
         self.send_ends.pop(key, None)
         self.wake_all()
 
     def abandon_receive(self, key: int) -> None:
-        """A receive end was garbage-collected open. Runs in a finalizer: no lock."""
+        """Note that a receive end was garbage-collected open. Runs in a finalizer: no lock."""
         self.receive_ends.pop(key, None)
         if not self.receive_ends:
             self.receive_error = self.receive_error or PipeAbandoned(

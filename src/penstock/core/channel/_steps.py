@@ -1,8 +1,8 @@
-"""The steps of a send and a receive that could not pass at once: short visits to the state under its mutex.
+"""The steps of sends and receives that did not pass without a lock. Each takes the mutex and never waits.
 
-Both faces of a channel, for threads (``_ends``) and for tasks (``_aio``), are the same loop around these steps:
+The ends for threads (``_ends``) and those for tasks (``_aio``) run the same loop around these steps:
 
-    begin -> [park -> look]* -> finished, or withdraw when parking raised
+    begin -> [park -> look]* -> finished, or withdraw if parking raised
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def raise_closed(end: Any) -> None:
 
 
 def begin_send(end: SendChannel[Any], item: Any, new_waiter: Callable[[], Waiter] | None) -> Sending | None:
-    """Send if that needs no waiting and return None; otherwise return what to wait with.
+    """Send at once and return None; if the send has to wait, return the object to wait with.
 
-    Without ``new_waiter`` what would wait is returned nevertheless, but is not waiting.
+    Without ``new_waiter`` nothing is left waiting; the return value only says that the send would have to wait.
     """
     state = end._state
     with state.mutex:
@@ -59,14 +59,14 @@ def begin_send(end: SendChannel[Any], item: Any, new_waiter: Callable[[], Waiter
 
 class _NoWaiter:
     def wake(self) -> None:
-        """Nobody is there."""
+        """Do nothing: nobody waits."""
 
 
 _NOTHING_TO_WAIT_WITH = Sending(None, None, _NoWaiter())
 
 
 def look_at_send(sending: Sending) -> None:
-    """Raise if a send that was woken cannot succeed any more."""
+    """After a wake-up: raise if the send can no longer succeed."""
     state = sending.end._state
     with state.mutex:
         if not sending.done:
@@ -87,9 +87,9 @@ def withdraw_send(sending: Sending, exc: BaseException) -> bool:
 
 
 def begin_receive(end: ReceiveChannel[Any], new_waiter: Callable[[], Waiter] | None) -> tuple[Any] | Receiving | None:
-    """Receive if that needs no waiting and return the item in a tuple; otherwise return what to wait with.
+    """Receive at once and return the item in a tuple; if the receive has to wait, return the object to wait with.
 
-    Without ``new_waiter`` return None instead of waiting.
+    Without ``new_waiter``, return None instead of waiting.
     """
     state = end._state
     with state.mutex:
@@ -110,7 +110,7 @@ def begin_receive(end: ReceiveChannel[Any], new_waiter: Callable[[], Waiter] | N
 
 
 def register(end: ReceiveChannel[Any], receiving: Receiving) -> Receiving:
-    """Let a receive wait. Under the mutex."""
+    """Add a receive to those that wait. Under the mutex."""
     state = end._state
     try:
         state.receivers.append(receiving)
@@ -122,7 +122,7 @@ def register(end: ReceiveChannel[Any], receiving: Receiving) -> Receiving:
 
 
 def look_at_receive(receiving: Receiving) -> None:
-    """Raise if a receive that was woken cannot succeed any more."""
+    """After a wake-up: raise if the receive can no longer succeed."""
     state = receiving.end._state
     with state.mutex:
         if not receiving.done:
@@ -133,8 +133,8 @@ def look_at_receive(receiving: Receiving) -> None:
 def withdraw_receive(receiving: Receiving, exc: BaseException) -> bool:
     """Give up a blocked receive because of ``exc``; True if it had succeeded and ``exc`` may be dropped.
 
-    Only penstock's own ``Cancelled`` is dropped. Ctrl-C and a task's cancellation have to be raised, so the item
-    goes back to the channel, to the next receiver.
+    Only penstock's own ``Cancelled`` may be dropped. Ctrl-C and a task's cancellation have to be raised, so the item
+    goes back into the channel, for the next receiver.
     """
     receiving.withdrawn = True
     state = receiving.end._state

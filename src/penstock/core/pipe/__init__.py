@@ -1,13 +1,15 @@
-"""Bounded passing of bytes between two threads or tasks: Go's ``io.Pipe`` with Python's file API.
+"""Pipes: pass bytes between two threads or tasks in bounded memory. Go's ``io.Pipe`` with Python's file API.
 
     reader, writer = pipe()
 
-No buffer in between unless asked for: a write returns when readers have taken every byte, so the faster side waits
-for the slower one and memory stays flat. Whichever side stops says why: ``close()`` is the end of the data,
-``abort(exc)`` makes the other side raise that very exception. Whoever forgets both is told apart from either.
+By default there is no buffer: a write returns once readers have taken every byte, so the faster side waits for the
+slower one and memory stays flat. Each side says how it stopped: ``close()`` by the writer is the end of the data,
+``abort(exc)`` makes the other side raise that very exception. An end that is dropped without either makes the other
+side raise ``PipeAbandoned``, so it is mistaken for neither.
 
-Where what lives: ``_state`` the queue of bytes and its rules, ``_steps`` one visit to it at a time, ``_reader`` and
-``_writer`` the file objects, ``_aio`` their views for tasks, ``_inversion`` a reader for code that wants to write, and the reverse.
+The modules: ``_state`` holds the queue of bytes and its rules, ``_steps`` has the operations on it, ``_reader`` and
+``_writer`` are the file objects and ``_aio`` their views for tasks. ``_inversion`` gives a reader to code that calls a
+writing function, and a writer to code that calls a reading one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The two ends of a pipe for asyncio and trio tasks: views of the same ends, over the same state.
+"""The two ends of a pipe for asyncio and trio tasks: asynchronous views of the same ends.
 
-They are views rather than methods of the ends, because some libraries (httpx) take any object with ``__aiter__``
-for an asynchronous body and any with ``__iter__`` for a synchronous one.
+They are separate objects because some libraries (httpx) take any object with ``__aiter__`` for an asynchronous body
+and any with ``__iter__`` for a synchronous one, so one object must not have both.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["AsyncPipeReader", "AsyncPipeWriter"]
 
 
 class AsyncPipeWriter(AsyncEnd):
-    """The write end for tasks. Made by ``PipeWriter.aio``."""
+    """The write end of a pipe, for asyncio and trio tasks. Made by ``PipeWriter.aio``; closing it closes that end."""
 
     _end: PipeWriter
 
@@ -38,9 +38,10 @@ class AsyncPipeWriter(AsyncEnd):
         super().__init__(end, "ByteSendStream")
 
     async def send(self, item: bytes | bytearray | memoryview) -> None:
-        """Send all of ``item``; suspends as ``PipeWriter.write`` blocks, and raises what it raises.
+        """Send all of ``item``; suspend until readers have taken it, or what is left fits the buffer.
 
-        A checkpoint before anything is sent: always on trio; on asyncio whenever it suspends, else every 16th time.
+        Raises what ``PipeWriter.write`` raises. Before anything is sent the task yields to the event loop (a
+        checkpoint): always on trio; on asyncio every 16th time, unless the calls in between had to wait anyway.
         """
         await self._turns.take()
         with as_anyio(ClosedError, BrokenError):
@@ -72,7 +73,10 @@ class AsyncPipeWriter(AsyncEnd):
 
 
 class AsyncPipeReader(AsyncEnd):
-    """The read end for tasks. Made by ``PipeReader.aio``. Iterates over what ``receive`` returns."""
+    """The read end of a pipe, for asyncio and trio tasks. Made by ``PipeReader.aio``; closing it closes that end.
+
+    ``async for`` yields what ``receive`` returns, until the end of the data.
+    """
 
     _end: PipeReader
 
@@ -80,12 +84,14 @@ class AsyncPipeReader(AsyncEnd):
         super().__init__(end, "ByteReceiveStream")
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
-        """Receive what is there, up to ``max_bytes``; suspends while nothing is, as ``PipeReader.read1`` blocks.
+        """Receive up to ``max_bytes`` of what is there; suspend while there is nothing.
 
-        A checkpoint before anything is taken: always on trio; on asyncio whenever it suspends, else every 16th time.
+        Before anything is taken the task yields to the event loop (a checkpoint): always on trio; on asyncio every
+        16th time, unless the calls in between had to wait anyway.
 
         Raises:
             EndOfChannel: the end of the data; also an ``anyio.EndOfStream`` where AnyIO is in use.
+            ValueError: ``max_bytes`` is below 1.
             Exception: what ``PipeReader.read1`` raises.
         """
         if max_bytes < 1:

@@ -1,4 +1,8 @@
-"""Notice the two waits of a thread that only the thread itself could end."""
+"""Detect that a thread waits on a pipe for something only that thread itself could do, and raise ``WouldDeadlock``.
+
+Two cases: a signal handler that uses a pipe its own thread is busy with, and a wait for the other end where no other
+thread exists or could reach it.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,7 @@ PATIENCE_SECONDS = 0.05  # how long to wait before asking whether anybody else c
 
 
 def reject_reentry(state: PipeState) -> None:
-    """Raise if this very thread is inside a visit to ``state``: a signal handler must not wait for what it stopped."""
+    """Raise if this thread is in the middle of an operation on ``state``, which a signal handler has interrupted."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         if frame.f_code in _VISITS and frame.f_locals.get("state") is state:
@@ -41,7 +45,7 @@ _VISITS: frozenset[CodeType] = frozenset(
 
 
 def raise_if_alone(state: PipeState, other_end: Any, verb: str) -> None:
-    """Raise if only this thread could ever use the other end of the pipe it waits on, and no deadline will end it."""
+    """Raise if only this thread could ever use the other end of the pipe it waits on, and no deadline ends the wait."""
     if current_deadline() != math.inf:
         return
     if len(sys._current_frames()) > 1 and not _held_only_here(state, other_end):
@@ -66,7 +70,7 @@ def _held_only_here(state: PipeState, other_end: Any) -> bool:
 
 
 def _held_by_this_stack(pair: Any) -> bool:
-    """Whether only this thread's local variables, and a ``with`` statement it is in, hold a PipePair."""
+    """Whether nothing holds a PipePair but this thread's local variables and a ``with`` statement it is in."""
     in_with_statement = pair._entered_by == get_ident()
     held = sys.getrefcount(pair) - _CALL_REFERENCES
     return bool(held == references_from_this_stack(pair) + in_with_statement)

@@ -1,4 +1,4 @@
-"""What both ends of a pipe have in common: closing, and their way out of the world."""
+"""The base class of both ends of a pipe: closing, aborting, and what happens to an end that is dropped open."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PipeEnd(io.BufferedIOBase):
     """One end of a pipe, as a file object."""
 
     _state: PipeState
-    _doomed = False  # aborted because it, or what wraps it, was dropped; finalizers may still write and close
+    _doomed = False  # dropped open, itself or by what wraps it, hence aborted; finalizers may still write and close
 
     def __init__(self, state: PipeState) -> None:
         self._state = state
@@ -60,12 +60,14 @@ class PipeEnd(io.BufferedIOBase):
         return False
 
     def close(self) -> None:
-        """Close this end; idempotent, never blocks, never fails.
+        """Close this end. Idempotent, never blocks, never fails.
 
-        While an exception is being handled in this thread this is ``abort(exception)``: that is how a
-        ``TextIOWrapper``, a ``GzipFile`` or a plain ``with`` block that fails closes what it writes to, and a
-        failure must not look like the end of the data. Exceptions that were already being handled when the end was
-        made do not count, nor do those that only say that an iteration has ended.
+        Closing the write end marks the end of the data; closing the read end makes writers raise ``BrokenError``.
+
+        Called while an exception is being handled in this thread, it does ``abort(exception)`` instead. A
+        ``TextIOWrapper`` or ``GzipFile`` whose ``with`` block fails closes what it writes to, and such a failure must
+        not look like the end of the data. Exceptions that were already being handled when the end was made do not
+        count, nor do those that only end an iteration, such as ``StopIteration``.
         """
         self._doomed = False
         if self._outcome() is None:
@@ -73,11 +75,13 @@ class PipeEnd(io.BufferedIOBase):
             self._end(CLOSED if exc is None else exc)  # not `or`: an exception may be falsy, and is a failure still
 
     def abort(self, exc: BaseException | None = None) -> None:
-        """Close this end with an error, which the other side raises: the same object. Idempotent, never blocks.
+        """Close this end with an error, which the other side raises. Idempotent, never blocks.
 
-        The first ``close`` or ``abort`` of an end wins. Without ``exc`` the other side raises ``BrokenError``; so
-        it does for exceptions that are not ``Exception``s (a cancellation, Ctrl-C), with ``exc`` as its cause.
-        What waits in the pipe is dropped.
+        The first ``close`` or ``abort`` of an end wins. Bytes waiting in the pipe are dropped.
+
+        Args:
+            exc: what the other side raises, the same object. None makes it raise ``BrokenError``; so does anything
+                but an ``Exception`` (a cancellation, Ctrl-C), which then is the cause of that ``BrokenError``.
         """
         if self._outcome() is None:
             self._end(exc if exc is not None else BrokenError(f"the other end of {self._state.label()} was aborted"))
@@ -101,10 +105,10 @@ class PipeEnd(io.BufferedIOBase):
             self._end(CLOSED)
 
     def _dealloc_warn(self, source: object) -> None:
-        """Called by CPython's io objects that are garbage-collected open, before they flush and close what they wrap.
+        """CPython calls this for an io object that is garbage-collected open, before it flushes and closes what it wraps.
 
-        From here until that close the end lets them: the stream is aborted already, and an error about their last
-        bytes would only be noise.
+        The stream is aborted here. Until that close the end accepts their last bytes and drops them, because an error
+        about them would only be noise.
         """
         if self._outcome() is None:
             self._doomed = True
@@ -112,7 +116,7 @@ class PipeEnd(io.BufferedIOBase):
             warnings.warn(f"{source!r} was dropped without close()", ResourceWarning, stacklevel=2, source=source)
 
     def __del__(self) -> None:
-        # A finalizer runs in any thread, between any two lines, also while that thread holds our mutex. So it takes
+        # A finalizer may run in any thread, between any two lines, even while that thread holds our mutex. So it takes
         # no lock: it stores this side's outcome, which nobody else stores, and wakes whoever is parked.
         if "_state" in self.__dict__ and self._outcome() is None:
             self._doomed = True  # what wraps it may be in the same garbage, and be finalized after it

@@ -1,7 +1,7 @@
-"""Turn a pipe inside out: a reader for code that wants to write, a writer for code that wants to read.
+"""``reading_from`` and ``writing_to``: connect a function that wants to write to one that wants to read.
 
-The two ends of such a pipe belong to one call each, so nobody has to remember how to close them: the reader sees
-the end of the data when the producer *returns*, and its exception when it raises.
+One of the two runs in a thread of its own, and each has one end of a pipe. Nobody has to remember to close an end: the
+reader sees the end of the data when the producer *returns*, and its exception when it raises.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from penstock.errors import BrokenError, Cancelled
 __all__ = ["ConsumerHandle", "reading_from", "writing_to"]
 
 T = TypeVar("T")
-_NOTICE_SECONDS = 0.1  # a thread that waits on the pipe notices at once; another is cancelled after this
+_NOTICE_SECONDS = 0.1  # a thread that waits on the pipe notices its end at once; one busy elsewhere is cancelled then
 
 
 class _ReadingFrom:
@@ -55,25 +55,30 @@ class _ReadingFrom:
 
 
 def reading_from(producer: Callable[[PipeWriter], object], *, buffer_size: int = 0) -> _ReadingFrom:
-    """Give a reader of what ``producer(writer)`` writes, for code that wants to read: an upload, a parser.
+    """Read what ``producer(writer)`` writes, for code that takes a file to read from, such as an upload or a parser.
 
-    ``with reading_from(write_zip) as reader: s3.upload_fileobj(reader, ...)``. The producer runs in a thread of its
-    own, under the current scope. The reader sees the end only after the producer has returned; an exception of the
-    producer is raised where the reader reads on, the same object. Leaving the block stops the producer if it still
-    writes, and waits for it; an exception of it that the reader has not met is raised then.
+    A context manager that gives the :class:`~penstock.PipeReader`::
+
+        with reading_from(write_zip) as reader:
+            s3.upload_fileobj(reader, ...)
+
+    The producer runs in a thread of its own, under the current cancel scope. The reader sees the end of the data only
+    after the producer has returned; an exception of the producer is raised by the next read, as the same object.
+    Leaving the block closes the reader, stops a producer that is still writing (cancelling it after 0.1 s if it is
+    busy with something else), and waits for it. An exception of the producer that no read has raised is raised then.
 
     Args:
-        producer: called with the write end, which is closed or aborted when it is done.
-        buffer_size: as for :func:`penstock.pipe`.
+        producer: called with the write end, which is closed when it returns and aborted when it raises.
+        buffer_size: bytes that may wait in the pipe, as for :func:`penstock.pipe`.
     """
     return _ReadingFrom(producer, buffer_size)
 
 
 class ConsumerHandle(Generic[T]):
-    """The write end of a running consumer, and its result. Made by :func:`writing_to`.
+    """A running consumer: where to write to it, and its result. Made by :func:`writing_to`.
 
     Attributes:
-        writer: what is written here the consumer reads.
+        writer: the :class:`~penstock.PipeWriter` whose data the consumer reads.
     """
 
     def __init__(self, writer: PipeWriter, thread: OwnedThread) -> None:
@@ -81,12 +86,16 @@ class ConsumerHandle(Generic[T]):
         self._thread = thread
 
     def result(self, timeout: float | None = None) -> T:
-        """Wait for the consumer to return and return its result, or raise its exception.
+        """Block until the consumer returns; return its result, or raise its exception.
 
-        Inside the block, close the writer first: the consumer returns when it has read to the end.
+        Inside the block, close the writer first, as the consumer usually returns only at the end of the data.
+
+        Args:
+            timeout: seconds to wait; None for ever.
 
         Raises:
-            DeadlineExceeded: it has not returned within ``timeout`` seconds.
+            DeadlineExceeded: the consumer has not returned within ``timeout`` seconds.
+            Cancelled: the current scope was cancelled.
         """
         return self._thread.future.result(timeout)  # type: ignore[return-value]
 
@@ -116,16 +125,21 @@ class _WritingTo(Generic[T]):
 
 
 def writing_to(consumer: Callable[[PipeReader], T], *, buffer_size: int = 0) -> _WritingTo[T]:
-    """Give a writer to what ``consumer(reader)`` reads, for code that wants to write.
+    """Write what ``consumer(reader)`` reads, for code that takes a file to write to.
 
-    ``with writing_to(upload) as handle: handle.writer.write(...)``. The consumer runs in a thread of its own, under
-    the current scope. Leaving the block normally ends the data, waits for the consumer and raises its exception if
-    it has one; leaving by an exception makes the consumer raise it where it reads on. ``handle.result()`` is what
-    the consumer returned.
+    A context manager that gives a :class:`ConsumerHandle`::
+
+        with writing_to(upload) as handle:
+            handle.writer.write(...)
+        print(handle.result())  # what upload() returned
+
+    The consumer runs in a thread of its own, under the current cancel scope. Leaving the block normally ends the data,
+    waits for the consumer, and raises its exception if there is one. Leaving it by an exception makes the consumer's
+    next read raise that exception, and waits for the consumer (cancelling it after 0.1 s if it is busy elsewhere).
 
     Args:
         consumer: called with the read end, which is closed when it returns and aborted when it raises.
-        buffer_size: as for :func:`penstock.pipe`.
+        buffer_size: bytes that may wait in the pipe, as for :func:`penstock.pipe`.
     """
     return _WritingTo(consumer, buffer_size)
 
@@ -133,9 +147,9 @@ def writing_to(consumer: Callable[[PipeReader], T], *, buffer_size: int = 0) -> 
 def _join(
     thread: OwnedThread, scope: CancelScope, *, stop: bool, body_error: BaseException | None
 ) -> BaseException | None:
-    """Wait for the thread, which knows from its end of the pipe that it is over; return its exception.
+    """Wait for the thread, whose end of the pipe tells it to finish; return its exception.
 
-    With ``stop``, cancel it if it does not notice soon, because it is busy with something else than the pipe.
+    With ``stop``, cancel it if it does not finish soon, because it is busy with something else than the pipe.
     """
     if stop:
         scope.deadline = min(scope.deadline, monotonic() + _NOTICE_SECONDS)
@@ -150,7 +164,7 @@ def _join(
 
 
 def _comes_from_leaving(failure: BaseException) -> bool:
-    """Whether a producer failed because the reader had left, perhaps by way of something that wraps the writer."""
+    """Whether a producer failed only because the reader had left, perhaps through something that wraps the writer."""
     seen: BaseException | None = failure
     while seen is not None:
         if isinstance(seen, BrokenError | Cancelled):
@@ -160,7 +174,7 @@ def _comes_from_leaving(failure: BaseException) -> bool:
 
 
 def _producing(producer: Callable[[PipeWriter], object], writer: PipeWriter) -> Callable[[], object]:
-    """Call the producer; only its return ends the data, whatever closed the writer before."""
+    """Return a function that calls the producer. Only its return ends the data, even if the writer is closed before."""
 
     def call() -> object:
         state = writer._state

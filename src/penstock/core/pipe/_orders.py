@@ -1,4 +1,4 @@
-"""What stands in a pipe's queues, and its counters."""
+"""The entries of a pipe's queues (waiting writes and reads), and the counters that ``statistics()`` returns."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ __all__ = ["PipeStatistics", "ReadOrder", "WriteOffer"]
 
 @dataclass(frozen=True)
 class PipeStatistics:
-    """A pipe at one moment.
+    """The counters of a pipe at one moment.
 
     Attributes:
         buffer_size: bytes that may wait without blocking the writer.
-        waiting_bytes: bytes written and not yet read, those of blocked writes included.
-        bytes_written: bytes accepted from writers so far, those of blocked writes included.
+        waiting_bytes: bytes written and not yet read, including those of blocked writes.
+        bytes_written: bytes accepted from writers so far, including those of blocked writes.
         bytes_read: bytes handed to readers so far.
         writers_waiting: writes blocked now.
         readers_waiting: reads blocked now.
-        write_blocked_seconds: how long writers have been blocked so far, all together.
-        read_blocked_seconds: how long readers have been blocked so far, all together.
+        write_blocked_seconds: total time that writes have been blocked so far.
+        read_blocked_seconds: total time that reads have been blocked so far.
         write_closed: whether the write end is closed or aborted.
         read_closed: whether the read end is closed or aborted.
     """
@@ -41,7 +41,7 @@ class PipeStatistics:
 
 
 class WriteOffer:
-    """A write that waits to be acknowledged."""
+    """A blocked write, which returns once it is acknowledged."""
 
     __slots__ = ("consumed", "data", "done", "end", "start", "waiter")
 
@@ -51,14 +51,14 @@ class WriteOffer:
         self.end = end
         self.waiter: Any = waiter
         self.done = False
-        self.consumed: int | None = None  # bytes that were read, once the rest has been taken back
+        self.consumed: int | None = None  # how many of its bytes were read; set when the rest has been taken back
 
 
 class ReadOrder:
-    """A read that waits for bytes.
+    """A blocked read.
 
-    ``missing`` more bytes complete it; ``once`` completes it with the first that come. With nothing missing it only
-    asks to be told that there are bytes.
+    It is complete when ``missing`` more bytes have come; with ``once``, as soon as any have. With nothing missing it
+    only asks to be woken when there are bytes.
     """
 
     __slots__ = ("done", "missing", "once", "parts", "waiter", "withdrawn")

@@ -1,4 +1,4 @@
-"""How one side of a pipe ended, and what either side raises for it."""
+"""How one side of a pipe ended (closed, or aborted with an exception), and what each side raises because of it."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ __all__ = ["CLOSED", "HELD", "End", "as_seen_by_owner", "as_seen_by_peer"]
 
 
 class End(Exception):
-    """Marks an end that was closed, as opposed to aborted with an exception."""
+    """The outcome of an end that was closed normally, as opposed to aborted with an exception."""
 
 
 CLOSED = End()
-HELD = End()  # closed, but the end of the data is not to be seen yet: see PipeState.end_held
+HELD = End()  # closed, but readers must not see the end of the data yet: see PipeState.end_held
 
 
 def as_seen_by_owner(outcome: BaseException, message: str) -> BaseException:
-    """Turn how one side ended into what it raises when it is used further."""
+    """Return what an end raises when it is used after its own side ended with ``outcome``."""
     return outcome if isinstance(outcome, ForkedError) else ClosedError(message)
 
 
 def as_seen_by_peer(outcome: BaseException, message: str) -> BaseException:
-    """Turn how one side ended into what the other side raises.
+    """Return what an end raises when the other side ended with ``outcome``.
 
-    An exception given to ``abort`` arrives as the same object. What ends a thread or task (a cancellation, Ctrl-C)
-    must end only its own, so it arrives as the cause of an ordinary error.
+    An exception given to ``abort`` arrives as the same object. But what ends a thread or task (a cancellation, Ctrl-C)
+    must end only that one, so it arrives as the cause of an ordinary error.
     """
     if outcome is CLOSED:
         return BrokenError(message)

@@ -22,14 +22,15 @@ __all__ = ["PipeReader"]
 
 
 class PipeReader(PipeEnd):
-    """The read end: a binary file to read from. Made by :func:`penstock.pipe`.
+    """The read end of a pipe: a binary file to read from. Made by :func:`penstock.pipe`.
 
-    Safe for use by several threads at once; each byte goes to one of them.
+    Reads block until there is something to return. ``b""`` means the end of the data and nothing else. Several threads
+    may read at once; each byte goes to one of them. Leaving a ``with`` block closes the end, or aborts it with the
+    exception that leaves.
 
-    Every method that reads raises: ``ClosedError`` if this end is closed; what the writer gave to ``abort``;
-    ``PipeAbandoned`` if the write end was dropped unclosed; ``Cancelled``; ``WouldDeadlock`` if only this thread
-    could write what it waits for. A read that raises has taken nothing. ``b""`` is the end of the data, never
-    anything else.
+    Every reading method raises ``ClosedError`` if this end is closed, whatever the writer gave to ``abort``,
+    ``PipeAbandoned`` if the write end was dropped without closing, ``Cancelled`` if the current scope is cancelled, and
+    ``WouldDeadlock`` if only this thread could write what it waits for. A read that raises has taken nothing.
     """
 
     @property
@@ -39,7 +40,7 @@ class PipeReader(PipeEnd):
 
     @property
     def aio(self) -> AsyncPipeReader:
-        """The same end for asyncio and trio tasks: an AnyIO ``ByteReceiveStream``."""
+        """A view of this end for asyncio and trio tasks: an AnyIO ``ByteReceiveStream``."""
         from penstock.core.pipe._aio import AsyncPipeReader
 
         return AsyncPipeReader(self)
@@ -55,27 +56,27 @@ class PipeReader(PipeEnd):
         return True
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read exactly ``size`` bytes, fewer only at the end of the data; everything for -1. Blocks until then.
+        """Block until there are ``size`` bytes and return them; fewer only at the end of the data. -1 reads everything.
 
-        Filling is what lets uploaders see parts of the size they asked for: boto3 takes a short read for the end.
+        A read never returns early with fewer bytes, because boto3, say, takes a short read for the end of the data.
         """
         parts = self._read(math.inf if size is None or size < 0 else size, once=False)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def read1(self, size: int = -1, /) -> bytes:
-        """Read what is there, up to ``size`` bytes; block only while nothing is. One Go ``Read``.
+        """Return up to ``size`` of the bytes that are there; block only while there are none. Go's ``Read``.
 
-        On a rendezvous pipe these are bytes of one write, and whole ``bytes`` objects come through uncopied.
+        Without a buffer the bytes are from a single write, and a whole ``bytes`` object comes through uncopied.
         """
         parts = self._read(math.inf if size < 0 else size, once=True)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def readinto(self, buffer: Any, /) -> int:
-        """Fill ``buffer``; return how many bytes, fewer than its size only at the end of the data."""
+        """Block until ``buffer`` is full; return the number of bytes, less than its size only at the end of the data."""
         return self._read_into(buffer, self.read)
 
     def readinto1(self, buffer: Any, /) -> int:
-        """Read what is there into ``buffer``, as :meth:`read1`; return how many bytes, 0 at the end of the data."""
+        """Read what is there into ``buffer``, as :meth:`read1` does; return the number of bytes, 0 at the end."""
         return self._read_into(buffer, self.read1)
 
     @staticmethod
@@ -97,7 +98,7 @@ class PipeReader(PipeEnd):
         return line
 
     def readline(self, size: int | None = -1, /) -> bytes:
-        """Read up to and including the next newline, at most ``size`` bytes; ``b""`` at the end of the data."""
+        """Block until there is a line and return it with its newline, or its first ``size`` bytes; ``b""`` at the end."""
         limit = math.inf if size is None or size < 0 else size
         parts: list[bytes] = []
         try:
@@ -114,7 +115,7 @@ class PipeReader(PipeEnd):
         return b"".join(parts)
 
     def _read_to_newline(self, limit: float) -> bytes:
-        """Take bytes of the first segment up to a newline; block while there is no segment."""
+        """Take bytes of the first waiting segment, up to a newline; block while there is none."""
         state = self._state
         while True:
             self._read(0, once=False, peek=True)

@@ -1,16 +1,16 @@
-"""What the two ends of a pipe share: one queue of bytes, who waits on it, and how each side was closed.
+"""The state the two ends of a pipe share: the queue of bytes, who waits on it, and how each side was closed.
 
-Nothing here waits and nothing here locks: every method runs under ``mutex``, which ``_steps`` takes, and moves the
-state. Only the two ``abandon_*`` methods run without it.
+Nothing here waits or locks: every method runs under ``mutex``, which its callers take, and only changes the state. The
+two ``abandon_*`` methods alone run without it.
 
-The model. Bytes stand in ``segments`` in stream order. Two counters number them: ``offered`` bytes have been put
-in, ``taken`` bytes have been read. A write is *acknowledged*, and returns, once its last byte is at most
-``capacity`` ahead of the readers: ``end <= taken + capacity``. With capacity 0 that is Go's rendezvous, with
-capacity n a buffer of n bytes, and there is no other difference between the two. Writes that are not acknowledged
-yet stand in ``writers``; their data is the tail of ``segments``, one segment each, and is not copied.
+The model: bytes lie in ``segments`` in stream order. Two counters number them: ``offered`` bytes have been put in,
+``taken`` bytes have been read. A write is *acknowledged*, and returns, once its last byte is at most ``capacity``
+ahead of the readers: ``end <= taken + capacity``. With capacity 0 that is Go's rendezvous, with capacity n a buffer of
+n bytes; there is no other difference. Writes not yet acknowledged are listed in ``writers``; their data is the tail of
+``segments``, one segment each, and is not copied.
 
-A reader that finds nothing parks with an order for bytes, and writers fill the order directly. So a parked
-``read(8 MiB)`` swallows many small writes without waking anybody in between.
+A reader that finds too little parks with an order for bytes, which writers fill directly. So a parked ``read(8 MiB)``
+swallows many small writes without being woken in between.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ __all__ = ["PipeState"]
 
 Chunk = bytes | bytearray | memoryview
 
-_SMALL_BYTES = 512  # below this a copy is cheaper than an object of its own in the queue
-_TAIL_BYTES = 65536  # how large the shared object for small writes may grow
+_SMALL_BYTES = 512  # writes below this are copied together: cheaper than a queue entry for each
+_TAIL_BYTES = 65536  # how large the object that collects small writes may grow
 
 
 class PipeState:
-    """The shared half of a pipe. Knows nothing of threads and tasks."""
+    """The shared state of a pipe. It knows waiters, but nothing of threads and tasks."""
 
     __slots__ = (
         "__weakref__",
@@ -83,35 +83,35 @@ class PipeState:
         self.read_outcome: BaseException | None = None
         self.write_blocked_seconds = 0.0
         self.read_blocked_seconds = 0.0
-        self.end_held = False  # close() of the write end does not end the data yet; let_end() does
+        self.end_held = False  # if so, close() of the write end does not end the data; only let_end() does
         self.reader_was_told = False  # whether a read has raised the writer's error
-        # For noticing a thread that waits for itself.
+        # For detecting a thread that waits for itself.
         self.write_end: weakref.ref[object] | None = None
         self.read_end: weakref.ref[object] | None = None
         self.pair: weakref.ref[object] | None = None
 
     def waiting_bytes(self) -> int:
-        """Bytes written that will still be read."""
+        """Return how many bytes have been written and may still be read."""
         return 0 if self.read_outcome is not None or self._aborted() else self.offered - self.taken
 
     def _aborted(self) -> bool:
         return self.write_outcome is not None and not isinstance(self.write_outcome, End)
 
     def label(self) -> str:
-        """Name the pipe in messages."""
+        """Return the name of the pipe for messages."""
         return f"pipe {self.name!r}" if self.name else "pipe"
 
     # -- writing ---------------------------------------------------------------------------------------------
 
     def raise_if_unwritable(self) -> None:
-        """Raise what a write has to raise now, if anything: own close first, then the reader's error."""
+        """Raise what a write has to raise now, if anything: for its own close first, then for the reader's end."""
         if self.write_outcome is not None:
             raise as_seen_by_owner(self.write_outcome, f"write to closed {self.label()}")
         if self.read_outcome is not None:
             raise as_seen_by_peer(self.read_outcome, f"the read end of {self.label()} is closed")
 
     def offer(self, data: bytes | memoryview, size: int) -> bool:
-        """Put ``data`` in. False: the caller must wait with an offer made by ``enqueue``."""
+        """Put ``data`` into the queue; return False if the caller must wait, with an offer made by ``enqueue``."""
         segments = self.segments
         if self.writers:
             return False
@@ -144,8 +144,8 @@ class PipeState:
         tail += data
 
     def enqueue(self, data: bytes | memoryview, size: int, waiter: Waiter) -> WriteOffer:
-        """Make the offer of a write that has to wait, after ``offer`` said False."""
-        if self.writers:  # then offer() has not taken it in yet
+        """Make the offer for a write that has to wait, after ``offer`` returned False."""
+        if self.writers:  # then offer() has not put the data into the queue yet
             self.segments.append(data)
             self.offered += size
         waiting = WriteOffer(data, self.offered - size, self.offered, waiter)
@@ -153,7 +153,7 @@ class PipeState:
         return waiting
 
     def _acknowledge(self) -> None:
-        """Let every write return whose last byte now fits."""
+        """Let every write return whose last byte fits now."""
         limit = self.taken + self.capacity
         writers = self.writers
         while writers and writers[0].end <= limit:
@@ -165,7 +165,7 @@ class PipeState:
             writers.popleft()  # last: an interrupt before it leaves the offer where _wake_all finds it
 
     def _keep_copy(self, place: int) -> None:
-        """Copy a mutable buffer whose rest stays in the queue: its owner may change it once the write returns."""
+        """Copy what is left of a mutable buffer: its owner may change it once the write returns."""
         if place == 0:
             self.segments[0] = bytes(self.segments[0][self.head_offset :])
             self.head_offset = 0
@@ -173,9 +173,9 @@ class PipeState:
             self.segments[place] = bytes(self.segments[place])
 
     def withdraw_offer(self, offer: WriteOffer) -> int:
-        """Take back what is left of a blocked write; return how many of its bytes were read.
+        """Take the unread rest of a blocked write out of the queue; return how many of its bytes were read.
 
-        A write that is acknowledged already stays so: see ``offer.done``.
+        A write that is acknowledged already (``offer.done``) stays as it is.
         """
         if offer.done:
             return offer.end - offer.start
@@ -202,7 +202,7 @@ class PipeState:
     # -- reading ---------------------------------------------------------------------------------------------
 
     def raise_if_unreadable(self) -> None:
-        """Raise what a read has to raise now, if anything: own close first, then the writer's error."""
+        """Raise what a read has to raise now, if anything: for its own close first, then for the writer's error."""
         if self.read_outcome is not None:
             raise as_seen_by_owner(self.read_outcome, f"read from closed {self.label()}")
         if self.write_outcome is not None and not isinstance(self.write_outcome, End):
@@ -278,13 +278,13 @@ class PipeState:
             readers.popleft()  # last, as in _acknowledge
 
     def order(self, missing: float, once: bool, parts: list[bytes], waiter: Waiter) -> ReadOrder:
-        """Register a read that found too little."""
+        """Register a read that found too little, so that writers fill its order."""
         waiting = ReadOrder(missing, once, parts, waiter)
         self.readers.append(waiting)
         return waiting
 
     def withdraw_order(self, order: ReadOrder) -> None:
-        """Give up a read: what it had got goes back to where it came from."""
+        """Give up a blocked read. The bytes it had got go back to the head of the queue."""
         if not order.done:
             try:
                 self.readers.remove(order)
@@ -321,22 +321,22 @@ class PipeState:
         self._wake_all()
 
     def let_end(self, outcome: BaseException) -> None:
-        """End a stream whose end was held, however its writer was closed in the meantime."""
+        """End a stream whose end was held back, however its writer was closed in the meantime."""
         self.end_held = False
         if self.write_outcome is HELD:
             self.write_outcome = None
         self.close_write(outcome)
 
     def close_read(self, outcome: BaseException) -> None:
-        """End the stream from the reading side; the first outcome stands. What waits is dropped."""
+        """End the stream from the reading side; the first outcome stands. Bytes that wait are dropped."""
         if self.read_outcome is None:
             self.read_outcome = outcome
             self._wake_all()
 
     def tear(self, cause: BaseException) -> None:
-        """End both sides: an interrupt has hit the middle of a change, and what was in hand is lost.
+        """End both sides with an error: an interrupt has hit the middle of a change, and bytes may be lost.
 
-        An error at both ends is the honest answer; going on would lose bytes in silence.
+        Going on would lose or repeat bytes silently.
         """
         self.close_read(cause)
         self.close_write(cause)
@@ -348,13 +348,13 @@ class PipeState:
             order.waiter.wake()
 
     def abandon_write(self) -> None:
-        """The write end was garbage-collected unclosed. Runs in a finalizer: no lock (see ``_ends``)."""
+        """Note that the write end was garbage-collected unclosed. Runs in a finalizer: no lock (see ``_end.py``)."""
         if self.write_outcome is None:
             self.write_outcome = PipeAbandoned(f"the write end of {self.label()} was dropped without close()")
             self._wake_all()
 
     def abandon_read(self) -> None:
-        """The read end was garbage-collected unclosed. Runs in a finalizer: no lock."""
+        """Note that the read end was garbage-collected unclosed. Runs in a finalizer: no lock."""
         if self.read_outcome is None:
             self.read_outcome = PipeAbandoned(f"the read end of {self.label()} was dropped without close()")
             self._wake_all()

@@ -1,12 +1,12 @@
-"""The steps of a read and a write, each one short visit to the shared state under its mutex. Nothing here waits.
+"""The steps that reads and writes are made of. Each takes the mutex, looks at the shared state once, and never waits.
 
-Both faces of a pipe, for threads (``_reader``, ``_writer``) and for tasks (``_aio``), are the same loop around these steps:
+The ends for threads (``_reader``, ``_writer``) and those for tasks (``_aio``) run the same loop around these steps:
 
-    begin -> [park -> look]* -> finished, or withdraw when parking raised
+    begin -> [park -> look]* -> finished, or withdraw if parking raised
 
-An interrupt (Ctrl-C) can land between any two lines of a visit. The mutex is a plain lock in a ``with`` statement,
-which cannot be left held; and a visit that is interrupted in the middle of a change *tears* the pipe: both sides
-see the interrupt as an error, since going on could lose or repeat bytes in silence.
+An interrupt (Ctrl-C) can land between any two lines of a step. The mutex is a plain lock in a ``with`` statement,
+which cannot be left held. A step that is interrupted in the middle of a change *tears* the pipe: both sides see an
+error from then on, because going on could lose or repeat bytes silently.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ENDS_THE_THREAD = (KeyboardInterrupt, SystemExit, GeneratorExit)
 def begin_write(
     state: PipeState, data: bytes | memoryview, size: int, new_waiter: Callable[[], Waiter]
 ) -> WriteOffer | None:
-    """Write if that needs no waiting and return None; otherwise return the offer to wait with."""
+    """Write at once and return None; if the write has to wait, return the offer to wait with."""
     with state.mutex:
         if state.write_outcome is not None or state.read_outcome is not None:
             state.raise_if_unwritable()
@@ -46,14 +46,14 @@ def begin_write(
 
 
 def look_at_write(state: PipeState, offer: WriteOffer) -> None:
-    """Raise if a write that was woken cannot succeed any more."""
+    """After a wake-up: raise if the write can no longer succeed."""
     with state.mutex:
         if not offer.done and (state.write_outcome is not None or state.read_outcome is not None):
             state.raise_if_unwritable()
 
 
 def withdraw_write(state: PipeState, offer: WriteOffer, exc: BaseException) -> bool:
-    """Take back a blocked write because of ``exc``; True if it had succeeded after all and ``exc`` may be dropped."""
+    """Take back a blocked write because of ``exc``; True if it had succeeded by then and ``exc`` may be dropped."""
     with state.mutex:
         written = state.withdraw_offer(offer)
     if offer.done and isinstance(exc, Exception | Cancelled):
@@ -65,14 +65,14 @@ def withdraw_write(state: PipeState, offer: WriteOffer, exc: BaseException) -> b
 def begin_read(
     state: PipeState, limit: float, once: bool, new_waiter: Callable[[], Waiter], *, peek: bool = False
 ) -> ReadOrder | list[bytes]:
-    """Read if that needs no waiting and return the bytes; otherwise return the order to wait with.
+    """Read at once and return the bytes; if the read has to wait, return the order to wait with.
 
     Args:
         state: the pipe.
-        limit: how many bytes, above zero unless ``peek``; infinity for all.
+        limit: how many bytes to read; infinity for all, 0 with ``peek``.
         once: be content with the first bytes that come.
-        new_waiter: makes what is woken when the order is filled.
-        peek: take nothing, only wait until there are bytes or the end.
+        new_waiter: makes the waiter that is woken when the order is filled.
+        peek: take nothing, only wait until there are bytes or the data ends.
     """
     with state.mutex:
         if state.read_outcome is not None or state.write_outcome is not None:
@@ -93,7 +93,7 @@ def begin_read(
 
 
 def look_at_read(state: PipeState, order: ReadOrder) -> bool:
-    """Return whether a read that was woken is finished, filled or at the end; raise if it cannot succeed."""
+    """After a wake-up: return whether the read is finished (filled, or at the end); raise if it cannot succeed."""
     with state.mutex:
         if order.done:
             return True
@@ -105,10 +105,10 @@ def look_at_read(state: PipeState, order: ReadOrder) -> bool:
 
 
 def withdraw_read(state: PipeState, order: ReadOrder, exc: BaseException) -> bool:
-    """Give up a blocked read because of ``exc``; True if it had succeeded after all and ``exc`` may be dropped.
+    """Give up a blocked read because of ``exc``; True if it had succeeded by then and ``exc`` may be dropped.
 
-    Only penstock's own ``Cancelled`` is dropped. Ctrl-C and a task's cancellation have to be raised, so what the
-    read had got goes back into the pipe.
+    Only penstock's own ``Cancelled`` may be dropped. Ctrl-C and a task's cancellation have to be raised, so the bytes
+    the read had got go back into the pipe.
     """
     order.withdrawn = True
     with state.mutex:

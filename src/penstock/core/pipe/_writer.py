@@ -22,9 +22,10 @@ __all__ = ["PipeWriter"]
 
 
 class PipeWriter(PipeEnd):
-    """The write end: a binary file to write to. Made by :func:`penstock.pipe`.
+    """The write end of a pipe: a binary file to write to. Made by :func:`penstock.pipe`.
 
-    Safe for use by several threads at once; their writes never interleave.
+    Several threads may write at once; the bytes of one write stay together. Leaving a ``with`` block closes the end,
+    which is the end of the data, or aborts it with the exception that leaves.
     """
 
     @property
@@ -34,7 +35,7 @@ class PipeWriter(PipeEnd):
 
     @property
     def aio(self) -> AsyncPipeWriter:
-        """The same end for asyncio and trio tasks: an AnyIO ``ByteSendStream``."""
+        """A view of this end for asyncio and trio tasks: an AnyIO ``ByteSendStream``."""
         from penstock.core.pipe._aio import AsyncPipeWriter
 
         return AsyncPipeWriter(self)
@@ -55,11 +56,12 @@ class PipeWriter(PipeEnd):
         Blocks until readers have taken every byte, or, on a buffered pipe, until what is left fits the buffer.
         ``bytes`` are handed over without a copy; any other buffer may be changed again once this returns.
 
-        When it raises after readers took a part, ``characters_written`` on the exception says how many bytes.
+        An exception raised here has an attribute ``characters_written``: how many bytes readers had taken by then.
 
         Raises:
             ClosedError: this end is closed.
-            BrokenError: the read end is closed; or whatever the reader gave to ``abort``.
+            BrokenError: the read end is closed.
+            Exception: whatever the reader gave to ``abort``.
             Cancelled: the current scope was cancelled.
             WouldDeadlock: only this thread could read what it waits to be read.
         """
@@ -108,7 +110,7 @@ class PipeWriter(PipeEnd):
             state.write_blocked_seconds += monotonic() - began
 
     def flush(self) -> None:
-        """Do nothing: a write holds nothing back.
+        """Do nothing: a write never keeps anything back.
 
         Raises:
             ClosedError: this end is closed.

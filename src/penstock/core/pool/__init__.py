@@ -1,12 +1,13 @@
-"""At most N reused workers, with backpressure where the work comes in.
+"""``WorkerPool``: a bounded number of reused threads, with backpressure on whoever submits work.
 
     with WorkerPool(8) as pool:
         for result in pool.map(fetch, urls): ...
 
-A ``concurrent.futures.Executor`` that is bounded: ``submit`` blocks while the pool is full, ``map`` looks ahead only
-as far as there are workers, and a worker survives whatever its job raises.
+A ``concurrent.futures.Executor`` whose queue is bounded: ``submit`` blocks while the pool is full, and ``map`` takes
+items only as far ahead as the pool accepts jobs. A worker survives whatever its job raises.
 
-Where what lives: ``_pool`` the pool, ``_crew`` its workers and queues, ``_jobs`` what stands in those, ``_mapped`` the iterator that ``map`` returns.
+The modules: ``_pool`` is the public class, ``_crew`` has its workers and queues, ``_jobs`` the entries of the queues,
+``_mapped`` the iterator that ``map`` returns.
 """
 
 from penstock.core.pool._jobs import PoolStatistics

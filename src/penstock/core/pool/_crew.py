@@ -1,6 +1,6 @@
-"""The workers of a pool, the jobs accepted and not begun, and the submitters that wait for room.
+"""The workers of a pool, its queue of jobs, and the submitters that wait for room: what brings jobs to workers.
 
-Knows nothing of cancel scopes, contexts and futures; it brings jobs to workers.
+It knows nothing of contexts and futures, which belong to ``_pool``.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ class Crew:
         self.max_pending = max_pending
         self.idle_timeout = idle_timeout
         self.name = name
-        self.jobs: deque[Job] = deque()  # accepted and not begun
+        self.jobs: deque[Job] = deque()  # accepted and not started
         self.submissions: deque[Submission] = deque()
         self.active = 0  # accepted and not ended
         self.submitted = 0
         self.completed = 0
-        self.idle: list[ThreadWaiter] = []  # last in, first out: the rest get to retire
+        self.idle: list[ThreadWaiter] = []  # last in, first out, so that the others can time out and end
         self.workers: dict[int, threading.Thread] = {}
-        # Workers on their way, by what they park on: woken or started, and not yet come to look for a job. Sets, not
-        # counters: an interrupt in the middle of starting a worker may have it taken out twice.
+        # Workers on their way (woken or started, but not yet looking for a job), by what they park on. Sets and not
+        # counters, because after an interrupt in the middle of starting a worker it may be taken out twice.
         self.arriving: set[ThreadWaiter] = set()
         self.starting: dict[ThreadWaiter, threading.Thread | None] = {}
         self._run = run
@@ -146,7 +146,7 @@ class Crew:
             )
 
     def _undo(self, job: Job) -> None:
-        """Take back a job whose ``submit`` fails, and whatever an interrupt has left of starting a worker for it."""
+        """Take back a job whose ``submit`` fails, and clean up after an interrupted attempt to start a worker for it."""
         with self.mutex:
             for waiter, thread in list(self.starting.items()):
                 if thread is None or thread.ident is None:
@@ -167,7 +167,7 @@ class Crew:
         return False
 
     def _accept(self, job: Job) -> ThreadWaiter | None:
-        """Take a job in; return the worker, if any, that has to be started outside. Under the mutex."""
+        """Take a job in; return the worker to start, if any, once the mutex is left. Under the mutex."""
         self.jobs.append(job)
         self.active += 1
         self.submitted += 1
@@ -188,10 +188,10 @@ class Crew:
     # -- bringing them to workers
 
     def _muster(self) -> ThreadWaiter | None:
-        """See to it that some worker is on its way to the waiting jobs; return one to be started. Under the mutex.
+        """Make sure that a worker is on its way to the waiting jobs; return one if it has to be started. Under the mutex.
 
-        One at a time: each that arrives sends for the next while there are jobs. A burst of tiny jobs is then done
-        by few workers and few thread switches, a burst of slow ones still gets them all.
+        Only one at a time: each that arrives calls the next while there are jobs. So a burst of tiny jobs is done by few
+        workers with few thread switches, while a burst of slow ones still gets all workers.
         """
         if not self.jobs or self.arriving:
             return None
@@ -267,7 +267,7 @@ class Crew:
         if idle_until is not None and waiter in self.idle:  # woken by the clock, or by a change of the pool
             self.idle.remove(waiter)
         if len(self.workers) > self.max_workers:
-            self._muster()  # the job it may have been woken for is another's now
+            self._muster()  # a job it may have been woken for needs another worker now
             return None, False
         if self.jobs:
             return self.jobs.popleft(), True
@@ -321,7 +321,7 @@ class Crew:
         return dropped
 
     def join(self, scope: CancelScope) -> None:
-        """Wait until every worker has gone; name those that do not heed the cancel of ``scope``.
+        """Wait until every worker has gone; log those that do not end although ``scope`` was cancelled.
 
         Does nothing in a worker, which cannot wait for itself.
         """

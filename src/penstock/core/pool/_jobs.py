@@ -1,4 +1,4 @@
-"""What stands in a pool's queues, and its counters."""
+"""The entries of a pool's queues (jobs, and submits that wait), and the counters that ``statistics()`` returns."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["Job", "PoolStatistics", "Submission"]
 
 @dataclass(frozen=True)
 class PoolStatistics:
-    """A pool at one moment.
+    """The counters of a pool at one moment.
 
     Attributes:
         max_workers: how many workers there may be.
-        worker_count: how many there are.
-        running: jobs that run now.
-        pending: jobs accepted and not begun.
+        worker_count: how many workers there are.
+        running: jobs running now.
+        pending: jobs accepted and not started.
         submitters_waiting: calls of ``submit`` blocked now.
         submitted: jobs accepted so far.
-        completed: jobs ended so far, however they ended.
+        completed: jobs ended so far, whether they returned, raised or were cancelled.
     """
 
     max_workers: int
@@ -56,12 +56,12 @@ class Job:
         self.kwargs = kwargs
         self.context = context
         self.scope = scope
-        self.own_scope = own_scope  # made for this job, so to be left when it ends
+        self.own_scope = own_scope  # whether the scope was made for this job, and has to be left when it ends
         self.future: Future[Any] = Future()
 
 
 class Submission:
-    """A ``submit`` that waits for room."""
+    """A blocked ``submit``, which waits for room in the pool."""
 
     __slots__ = ("job", "waiter", "withdrawn")
 

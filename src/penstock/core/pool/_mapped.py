@@ -1,4 +1,4 @@
-"""What ``WorkerPool.map`` returns: results as they come, jobs only as far ahead as asked for."""
+"""The iterator that ``WorkerPool.map`` returns: it submits jobs as its results are taken, never further ahead."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 class Mapped(Generic[T]):
     """An iterator over the results of calls made in a pool.
 
-    ``close()``, an exception, or dropping the iterator cancels the scope its jobs run under.
+    ``close()``, an exception, or dropping the iterator cancels the scope that its jobs run under.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Mapped(Generic[T]):
             raise
 
     def _fill(self, *, block: bool) -> None:
-        """Start jobs up to the window; with ``block``, at least one even if the pool makes it wait."""
+        """Submit jobs up to the window; with ``block``, at least one, even if the pool makes us wait for room."""
         while not (self._exhausted or self._closed) and len(self._under_way) < self._window:
             if not block and self._pool._crew.active >= self._pool._crew.limit:
                 return
@@ -108,7 +108,7 @@ class Mapped(Generic[T]):
         return None if self._deadline is None else max(0.0, self._deadline - monotonic())
 
     def close(self) -> None:
-        """Cancel what is under way; idempotent, does not wait for it."""
+        """Cancel the jobs under way. Idempotent; does not wait for them to end."""
         if not self._closed:
             self._closed = True
             self._scope.cancel("the results of map() are not wanted any more")

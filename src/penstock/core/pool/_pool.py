@@ -1,4 +1,4 @@
-"""The pool as its users see it: an executor whose jobs run in their submitter's context, under a cancel scope."""
+"""``WorkerPool`` itself: an executor whose jobs run in their submitter's context, under a cancel scope."""
 
 from __future__ import annotations
 
@@ -26,20 +26,24 @@ T = TypeVar("T")
 
 
 class WorkerPool(concurrent.futures.Executor):
-    """At most ``max_workers`` threads that run jobs; use as a context manager.
+    """At most ``max_workers`` threads that run jobs. Use it as a context manager.
 
-    Workers are started when needed, the last one that became idle is used first, and one that has been idle for
-    ``idle_timeout`` seconds ends. A job runs in a copy of its submitter's context, under its submitter's cancel
-    scope. Its exception is on its future; one that nobody looks at is reported when the future is dropped.
+    Workers are started when needed. The one that became idle last is used first, and one that has been idle for
+    ``idle_timeout`` seconds ends. A job runs in a copy of its submitter's context, under its submitter's cancel scope.
+    An exception of a job is kept on its future; if nobody looks at it, it goes to ``sys.unraisablehook`` when the
+    future is dropped.
 
-    Leaving the block waits for every job; leaving it by an exception cancels them first. A cancel or deadline from
-    outside reaches the jobs, too.
+    Leaving the block waits for every job; leaving it by an exception cancels them first. A cancel or deadline of an
+    outer scope reaches the jobs too.
 
     Args:
         max_workers: how many jobs may run at once.
-        max_pending: how many more may have been accepted and wait for a worker.
-        idle_timeout: seconds an idle worker is kept.
+        max_pending: how many more jobs may be accepted and wait for a worker.
+        idle_timeout: seconds that an idle worker is kept.
         name: prefix of the workers' thread names.
+
+    Raises:
+        ValueError: ``max_workers`` is below 1, or another number is negative.
     """
 
     def __init__(
@@ -61,7 +65,7 @@ class WorkerPool(concurrent.futures.Executor):
 
     @property
     def max_workers(self) -> int:
-        """How many jobs may run at once. May be set at any time; surplus workers end after their current job."""
+        """How many jobs may run at once. It can be set at any time; surplus workers end after their current job."""
         return self._crew.max_workers
 
     @max_workers.setter
@@ -72,17 +76,17 @@ class WorkerPool(concurrent.futures.Executor):
 
     @property
     def running(self) -> int:
-        """How many jobs run now."""
+        """How many jobs are running now."""
         return self._crew.running
 
     @property
     def pending(self) -> int:
-        """How many jobs have been accepted and not begun."""
+        """How many jobs have been accepted and not started."""
         return len(self._crew.jobs)
 
     @property
     def worker_count(self) -> int:
-        """How many workers there are, idle ones included."""
+        """How many workers there are, including idle ones."""
         return self._crew.size
 
     def statistics(self) -> PoolStatistics:
@@ -101,8 +105,11 @@ class WorkerPool(concurrent.futures.Executor):
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have a worker call ``fn(*args, **kwargs)``; block while the pool is full.
 
+        Returns:
+            A ``concurrent.futures.Future`` of the result, whose ``result()`` also wakes on a cancel.
+
         Raises:
-            WouldDeadlock: the pool is full and this is one of its own workers, which would wait for itself.
+            WouldDeadlock: the pool is full and the caller is one of its own workers, which would wait for itself.
             RuntimeError: the pool has been shut down.
             Cancelled: the current scope was cancelled; the job will not run.
         """
@@ -118,7 +125,7 @@ class WorkerPool(concurrent.futures.Executor):
         return job.future
 
     def try_submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T] | None:
-        """As ``submit``, but return None where that would block."""
+        """Do what ``submit`` does, but return None instead of blocking."""
         job = self._job(fn, args, kwargs, _current.get())
         accepted = False
         try:
@@ -160,13 +167,13 @@ class WorkerPool(concurrent.futures.Executor):
         return False
 
     def _let_go(self, job: Job) -> None:
-        """Take the scope that was made for a job off the tree: the job has ended, or will not run."""
+        """Detach the scope that was made for a job, if any: the job has ended, or will not run."""
         if job.own_scope:
             self._outside.pop(job.scope, None)
             leave(job.scope)
 
     def _run(self, job: Job) -> None:
-        """Run a job and keep how it ended; called by the workers."""
+        """Run a job and keep its outcome on its future; called by the workers."""
         future = job.future
         if job.scope._interrupted:
             future.cancel()
@@ -185,9 +192,13 @@ class WorkerPool(concurrent.futures.Executor):
     # -- waiting and ending
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until every job submitted so far has ended; False if ``timeout`` seconds pass first.
+        """Block until no job is left, including those submitted meanwhile; the pool stays open.
 
-        The pool stays open.
+        Args:
+            timeout: seconds to wait; None for ever.
+
+        Returns:
+            True, or False if ``timeout`` seconds passed first.
 
         Raises:
             WouldDeadlock: called by one of the pool's own workers.
@@ -204,32 +215,33 @@ class WorkerPool(concurrent.futures.Executor):
         buffersize: int | None = None,
         ordered: bool = True,
     ) -> Iterator[T]:
-        """Call ``fn`` with items of ``iterables`` in the pool and iterate over the results.
+        """Call ``fn`` with items of ``iterables`` in the pool, and return an iterator over the results.
 
-        Lazy: takes items only as far ahead as ``buffersize``, so the iterables may be endless. Giving up the
-        iterator cancels what it has under way.
+        It is lazy: items are taken only as far ahead as ``buffersize``, so the iterables may be endless. The iterator
+        blocks while the next result is not ready. Closing or dropping it cancels the jobs it has under way.
 
         Args:
             fn: called with one item of each iterable.
-            iterables: as for the built-in ``map``; the shortest ends it.
-            timeout: seconds from this call within which every result must be there.
+            iterables: as for the built-in ``map``; the shortest one ends the iteration.
+            timeout: seconds from this call within which every result must be ready; None for no limit.
             chunksize: how many calls make one job.
-            buffersize: how many jobs may be under way or wait to be iterated over; by default as many as the pool
-                accepts.
-            ordered: results in the order of the items; False, in the order in which they are ready.
+            buffersize: how many jobs may be under way or finished and not yet iterated over. None allows as many as
+                the pool accepts: ``max_workers`` + ``max_pending``.
+            ordered: True gives results in the order of the items, False in the order in which they are ready.
 
         Raises:
-            DeadlineExceeded: while iterating, a result was not there in time.
+            DeadlineExceeded: while iterating, if a result was not ready in time.
             Exception: while iterating, whatever ``fn`` raised; that ends the iteration.
+            ValueError: ``chunksize`` or ``buffersize`` is below 1.
         """
         return Mapped(self, fn, zip(*iterables), timeout, chunksize, buffersize, ordered)  # noqa: B905  as map does
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Accept no more jobs; idempotent.
+        """Accept no more jobs. Idempotent.
 
         Args:
-            wait: block until every job has ended and every worker is gone, whatever happens to the current scope.
-            cancel_futures: cancel the jobs that have not begun.
+            wait: block until every job has ended and every worker is gone, even if the current scope is cancelled.
+            cancel_futures: cancel the jobs that have not started.
         """
         for job in self._crew.close(drop_jobs=cancel_futures):
             job.future.cancel()
@@ -254,7 +266,7 @@ class WorkerPool(concurrent.futures.Executor):
         gave_up = exc is None and self._cancelled_jobs and self._scope._interrupted
         caught = self._scope.__exit__(exc_type, exc, traceback)
         if gave_up:
-            check_cancelled()  # jobs were cancelled from outside, and so is whoever waited for them
+            check_cancelled()  # an outer scope has cancelled jobs, and with them the block that waited for them
         return caught
 
 

@@ -1,1 +1,1 @@
-"""Several ranges of one source at once: a chain of stages for each, one snapshot, one destination of as many parts."""
+"""Run ``partitions``: read several ranges of one source at once, each through its own stages into its own file."""

@@ -1,4 +1,4 @@
-"""The chains of a partitioned plan, as one piece of work. Starts nothing."""
+"""The chains of a partitioned plan, one for each range, combined into one ``Work``. Starts nothing."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = ["Chains", "opened_chains"]
 
 @contextmanager
 def opened_chains(plan: Plan, compress: Compress, failures: Failures, limit: RateLimit | None) -> Iterator[Chains]:
-    """Divide the source of ``plan``, begin at its sink, and give the chains between them. Blocks to connect.
+    """Divide the source of ``plan``, begin publishing at its sink, and give the chains in between. Blocks to connect.
 
-    What the partitions have in common is kept until the block is left; all of them must have ended by then.
+    The snapshot that the partitions share is kept until the block is left; all chains must have ended by then.
 
     Raises:
-        StallError: that alone took longer than may pass without a byte.
+        StallError: dividing alone took longer than ``plan.stall_timeout``.
     """
     source, sink = plan.source, plan.sink
     assert isinstance(source, PartitionableSource)
@@ -47,18 +47,18 @@ def opened_chains(plan: Plan, compress: Compress, failures: Failures, limit: Rat
 
 @final
 class Chains:
-    """A chain for each partition, and what they publish together.
+    """A chain for each partition, whose parts are published together.
 
     Args:
-        plan: what to do with each of them.
-        partitions: the sources.
-        publication: where the parts go.
-        compress: does the compressors' work.
+        plan: the plan for each of them.
+        partitions: the sources, one for each range.
+        publication: where the parts are stored and published.
+        compress: the compression function.
         failures: told of every stage that fails.
-        limit: on the bytes that all sinks together take; None without one.
+        limit: the limit on the bytes per second that all sinks together take; None for no limit.
 
     Attributes:
-        stages: of all chains.
+        stages: the stages of all chains.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Chains:
 
     @property
     def receipt(self) -> Receipt | None:
-        """What was published; None until it has been."""
+        """What has been published; None until then."""
         receipt, each = self._publishing.receipt, self._partitions.each
         if receipt is None:
             return None
@@ -106,7 +106,7 @@ class Chains:
         return replace(receipt, details={**receipt.details, **told})
 
     def statuses(self) -> tuple[StageStatus, ...]:
-        """Describe the stages as they are now, those of the same name as one."""
+        """Describe the stages as they are now; those of the same name are combined."""
         return merged(chain.statuses() for chain in self._chains)
 
     def moved_bytes(self) -> int:

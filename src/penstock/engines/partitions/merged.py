@@ -1,4 +1,4 @@
-"""The statuses of the same stage in several partitions, as one. Pure."""
+"""Combine the statuses of the same stage in several partitions into one. Pure."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ __all__ = ["merged"]
 
 
 def merged(chains: Iterable[Sequence[StageStatus]]) -> tuple[StageStatus, ...]:
-    """Return one status for each stage of the chains, which are all alike: their times added up.
+    """Return one status for each kind of stage, with the times of all chains added up. All chains have the same stages.
 
-    So shares of time, and who waited on whom, are those of the chains on average.
+    So shares of time, and who waited on whom, are averages over the chains.
     """
     return tuple(_added_up(alike) for alike in zip(*chains, strict=True))
 

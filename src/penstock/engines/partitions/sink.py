@@ -1,4 +1,4 @@
-"""The sink of one partition: stores its part, and the last of all to do so publishes them."""
+"""The sink of one partition: it stores its part, and the last one to finish publishes all parts."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["PartSink", "Publishing"]
 
 @final
 class Publishing:
-    """Stores parts, and publishes them when all are there. In the thread of whoever is last: it is watched as a sink is.
+    """Counts the parts that are stored, and publishes them when all are, in the thread of the last one.
 
     Args:
-        publication: where to.
-        parts: how many there will be.
+        publication: where the parts are stored and published.
+        parts: how many parts there will be.
 
     Attributes:
-        receipt: what was published; None until it has been.
+        receipt: what has been published; None until then.
     """
 
     def __init__(self, publication: Publication, parts: int) -> None:
@@ -37,7 +37,7 @@ class Publishing:
         self._lock = threading.Lock()
 
     def stored(self) -> None:
-        """Count a part that has been stored, to its end; publish all of them when it was the last. Blocks."""
+        """Count one more part as completely stored; if it is the last, publish all of them, which blocks."""
         with self._lock:
             self._missing -= 1
             is_last = self._missing == 0
@@ -47,7 +47,7 @@ class Publishing:
 
 @dataclass(frozen=True)
 class _Info:
-    """What is known of a part beside its bytes."""
+    """What is known about a part besides its bytes."""
 
     schema: pa.Schema
     _rows: Callable[[], int | None]
@@ -68,12 +68,12 @@ class _Part:
 
 @final
 class PartSink:
-    """A sink whose bytes become part ``number`` of a publication.
+    """A sink that stores one part of a publication.
 
     Args:
-        display_name: the destination as a whole.
-        number: of the part, from 1.
-        schema: its columns.
+        display_name: the name of the whole destination for messages.
+        number: the number of the part, from 1.
+        schema: the columns.
     """
 
     def __init__(
@@ -87,11 +87,11 @@ class PartSink:
         self._schema = schema
 
     def check(self) -> bool:
-        """Return True: the destination was looked at as a whole."""
+        """Return True: the whole destination has been checked already."""
         return True
 
     def store(self, stream: ByteReader) -> Receipt:
-        """Store the part. Blocks as its own sink does, and as publishing does when it is the last."""
+        """Store the part, and publish all parts if it is the last. Blocks as those do."""
         receipt = self._publication.store(self._number, _Part(_Info(self._schema, self.rows), stream))
         self._publishing.stored()
         return receipt

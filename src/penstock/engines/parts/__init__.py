@@ -1,1 +1,1 @@
-"""Several files instead of one: where to cut, how the parts pass from stage to stage, and how they are published."""
+"""Write several files instead of one (``max_file_size``): cut the data, pass parts from stage to stage, publish them."""

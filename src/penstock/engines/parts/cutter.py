@@ -1,4 +1,4 @@
-"""Where to cut a stream of batches, so that each part stays within a size once it is stored."""
+"""Cut a stream of batches into parts, so that each stays within ``max_file_size`` once it is encoded and compressed."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _LEAST_ROWS_BYTES = 1 << 10  # what an encoder has written of less is a magic nu
 
 @final
 class PartSize:
-    """How large the part being written is, and how large it would be with more rows in it. One for all parts.
+    """Estimates how large the part being written is, and how large it would be with more rows. One for all parts.
 
-    What the rows to come will need is taken from what those before them needed: bytes encoded for each byte of
-    Arrow data, bytes stored for each byte encoded. Nothing here depends on the speed of any thread.
+    The size of rows to come is estimated from the rows before them: encoded bytes per byte of Arrow data, and stored
+    bytes per encoded byte. Nothing here depends on the speed of any thread.
 
     Args:
-        max_bytes: what a part may have, as stored.
+        max_bytes: how many bytes a part may have, as stored.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -35,12 +35,12 @@ class PartSize:
         self._growth = 1.0  # encoded bytes for a byte of Arrow data
 
     def begin(self, encoded: CountingWriter, settle: Callable[[int], int] | None) -> None:
-        """Begin a part.
+        """Begin a new part.
 
         Args:
-            encoded: what is encoded for it goes through there.
-            settle: returns how many bytes the first so many encoded ones are when stored, and may block; None when
-                they are stored as they are.
+            encoded: counts the encoded bytes of the part.
+            settle: returns how many bytes the first n encoded bytes take when stored, and may block; None if encoded
+                bytes are stored as they are.
         """
         self._encoded = encoded
         self._settle = settle
@@ -51,13 +51,13 @@ class PartSize:
         self._settled = (0, 0)  # encoded and stored bytes, when last asked
 
     def add(self, arrow_bytes: int) -> None:
-        """Count rows that go into the part."""
+        """Count Arrow bytes as added to the part."""
         if not self._given:
             self._header = self._encoded_then = self._encoded.written
         self._given += arrow_bytes
 
     def has_room(self, arrow_bytes: int) -> bool:
-        """Whether so many more bytes of Arrow data fit. Blocks only when it is a near thing."""
+        """Whether so many more bytes of Arrow data fit. Blocks only if that is a close call."""
         encoded = self._encoded.written
         if encoded - self._encoded_then >= _LEAST_ROWS_BYTES:
             self._encoded_then, self._written = encoded, self._given
@@ -77,13 +77,13 @@ class PartSize:
 
 @final
 class Cutter:
-    """Divides a stream of batches into parts, each a stream of batches itself.
+    """Divides a stream of batches into parts, each of which is a stream of batches itself.
 
-    Parts are to be read one after the other, each to its end, since they share the stream. There is at least one.
+    There is at least one part. Parts share the stream, so read them one after another, each to its end.
 
     Args:
         batches: the stream.
-        size: knows how large the part being written is; told of every batch that goes into it.
+        size: the estimate for the part being written; told of every batch that goes into it.
     """
 
     def __init__(self, batches: BatchStream, size: PartSize) -> None:
@@ -100,7 +100,7 @@ class Cutter:
             yield _Piece(self)
 
     def _take_part(self) -> Iterator[pa.RecordBatch]:
-        """Yield the batches of one part: the first whatever its size, others while there is room."""
+        """Yield the batches of one part: the first whatever its size, further ones while there is room."""
         is_first = True
         while self._next is not None and (is_first or self._size.has_room(self._next.nbytes)):
             is_first = False

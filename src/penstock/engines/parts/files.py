@@ -1,8 +1,8 @@
-"""Publish several files as one: all parts, then the manifest that names them, or nothing.
+"""Publish several files as a whole: all parts, then the manifest that lists them, or nothing.
 
-The manifest is what makes the parts a whole, and it is written last. Whatever fails before that, every part published
-so far is removed again. A destination that is overwritten keeps its old manifest and old parts until the new manifest
-has taken the place of the old one: the new parts have names that the old ones have not.
+The manifest, written last, is what makes the parts a whole. If anything fails before that, every part stored so far is
+removed again. When a destination is overwritten, the new parts get names that the old ones do not have; the old manifest
+and the old parts stay until the new manifest has replaced the old one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["FilesPublication", "OpenSink", "PartFiles"]
 
 _log = logging.getLogger("penstock.engine")
 
-_CLEANING_SECONDS = 60.0  # a request for each part, to a store that may be slow just now
+_CLEANING_SECONDS = 60.0  # removing takes one request per part, and the store may be slow just then
 
 IfExists = Literal["fail", "overwrite", "skip", "append"]
 OpenSink = Callable[[str, IfExists], RemovableSink]
@@ -39,15 +39,15 @@ OpenSink = Callable[[str, IfExists], RemovableSink]
 @final
 @dataclass(frozen=True)
 class PartFiles:
-    """A destination in several files: what they are called, and how each is written. A ``PartitionsSink``.
+    """A destination of several files: their names, and how each is written. A ``PartitionsSink``.
 
     Attributes:
-        names: what they are called.
-        open_sink: makes the sink of one of them.
-        read: returns what is at an address, whole; asked for the manifest of what is to be overwritten.
-        if_exists: what to do about a manifest that is there.
-        format_name: what the bytes of a part mean.
-        compression: how they are compressed; None for not at all.
+        names: the names of the files.
+        open_sink: makes the sink for one file.
+        read: returns the whole content at an address; used for the manifest of a destination to be overwritten.
+        if_exists: what to do about a manifest that exists.
+        format_name: the format of the parts.
+        compression: their compression; None for none.
     """
 
     names: PartNames
@@ -59,14 +59,14 @@ class PartFiles:
 
     @property
     def display_name(self) -> str:
-        """The manifest, as messages show it."""
+        """The name of the manifest for messages."""
         return self.manifest_sink().display_name
 
     def check(self) -> bool:
-        """Look for the manifest, and for a first part that has none. Creates nothing.
+        """Check whether there is a manifest, or a first part without one. Creates nothing.
 
         Raises:
-            AlreadyExists: the manifest is there and ``if_exists`` is ``"fail"``; or a part is there, but no manifest.
+            AlreadyExists: there is a manifest and ``if_exists`` is ``"fail"``; or there is a part, but no manifest.
             SinkError: nothing can be written there at all.
         """
         wanted = self.manifest_sink().check()
@@ -83,10 +83,10 @@ class PartFiles:
             raise AlreadyExists("a part exists already, but no manifest", where=part.display_name, hint=hint) from exc
 
     def publication(self) -> FilesPublication:
-        """Begin to write them. Blocks to read the manifest that is to be overwritten.
+        """Begin to write the files. Blocks to read a manifest that is to be overwritten.
 
         Raises:
-            SinkError: it can not be read.
+            SinkError: that manifest cannot be read.
         """
         return FilesPublication(self, self._old_parts())
 
@@ -113,11 +113,11 @@ class PartFiles:
 
 @final
 class FilesPublication:
-    """The parts of one run. Made by :meth:`PartFiles.publication`.
+    """The parts written by one run. Made by :meth:`PartFiles.publication`.
 
     Args:
-        files: where to.
-        old: names of the parts that are there and are to be replaced.
+        files: the destination.
+        old: the names of existing parts, which will be replaced.
     """
 
     def __init__(self, files: PartFiles, old: list[str]) -> None:
@@ -132,11 +132,11 @@ class FilesPublication:
         self._is_published = False
 
     def store(self, number: int, part: PartToStore) -> Receipt:
-        """Store part ``number``, counted from 1, to its end. Blocks as its sink does. From any thread.
+        """Store part ``number``, counted from 1. Blocks as its sink does; may be called from any thread.
 
         Raises:
-            AlreadyExists: it appeared there meanwhile.
-            SinkError: storing it failed.
+            AlreadyExists: a file of that name has appeared meanwhile.
+            SinkError: storing the part failed.
         """
         name = self._name(number)
         sink = self._files.part_sink(name, "overwrite" if self._files.if_exists == "overwrite" else "fail")
@@ -156,11 +156,11 @@ class FilesPublication:
             return self._given_names[number - 1]
 
     def publish(self) -> Receipt:
-        """Write the manifest of all parts stored, and remove the parts that they replace. Blocks as its sink does.
+        """Write the manifest of all parts stored, then remove the old parts they replace. Blocks as its sink does.
 
         Raises:
-            AlreadyExists: the manifest appeared there meanwhile.
-            SinkError: storing it failed.
+            AlreadyExists: a manifest has appeared meanwhile.
+            SinkError: storing the manifest failed.
         """
         files = self._files
         entries = [self._entries[number] for number in sorted(self._entries)]
@@ -173,11 +173,11 @@ class FilesPublication:
         return Receipt(location=files.display_name, bytes_stored=manifest.bytes_stored, details=details)
 
     def undo(self) -> list[str]:
-        """Remove every part stored, unless all have been published; return what could not be, a line each. Blocks."""
+        """Remove every part stored, unless they are published; return what could not be removed, by line. Blocks."""
         return [] if self._is_published else self._remove(self._stored)
 
     def _remove(self, sinks: list[RemovableSink]) -> list[str]:
-        """Remove what these have published, whoever may have cancelled us; return what could not be, a line each."""
+        """Remove what these sinks have stored, even under a cancel; return what could not be removed, by line."""
         problems = []
         with (
             last_wait(self._files.display_name, "removing parts", _CLEANING_SECONDS),
@@ -195,7 +195,7 @@ class FilesPublication:
 
 @final
 class _Hashed:
-    """A stream whose bytes are added up to their SHA-256 as they are read."""
+    """A stream that computes the SHA-256 of its bytes as they are read."""
 
     def __init__(self, stream: ByteReader) -> None:
         self.has_ended = False

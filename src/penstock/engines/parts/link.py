@@ -1,4 +1,4 @@
-"""A link for bytes in parts: one buffered pipe after another, between the same two stages."""
+"""The link that passes the bytes of several parts between two stages: one buffered pipe after another."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _NOTHING = LinkState(0, 0, False, False, 0.0, 0.0, False, False)
 
 @final
 class Part:
-    """What the stages know of one part, beside its bytes.
+    """What the stages know about one part, besides its bytes.
 
     Attributes:
         schema: the columns.
-        rows: rows in it; final once its bytes have ended.
-        meter: how many bytes the compressor has made of it.
+        rows: how many rows it has; final once its bytes have ended.
+        meter: how many bytes the compressor has turned it into.
     """
 
     def __init__(self, schema: pa.Schema) -> None:
@@ -40,10 +40,10 @@ class Part:
 
 @dataclass(frozen=True)
 class ReadPart:
-    """A part as the stage after gets it.
+    """A part as the reading stage receives it.
 
     Attributes:
-        part: what is known of it.
+        part: what is known about it.
         stream: its bytes.
     """
 
@@ -53,9 +53,9 @@ class ReadPart:
 
 @final
 class PartsLink:
-    """Hands parts from one stage to the next, one at a time.
+    """Passes parts from one stage to the next, one at a time.
 
-    A part begins when the stage after has done with the one before, so there is never more than one pipe.
+    A part begins only when the reading stage has finished the previous one, so there is never more than one pipe.
     """
 
     def __init__(self, buffer_bytes: int, *, name: str) -> None:
@@ -75,9 +75,9 @@ class PartsLink:
 
     @contextmanager
     def part(self, part: Part) -> Iterator[ByteWriter]:
-        """Begin a part and give what to write its bytes to. Blocks until the stage after is ready for it.
+        """Begin a part and give the writer for its bytes. Blocks until the reading stage is ready for it.
 
-        The part ends with the block: well, or with the exception that leaves it.
+        The part ends with the block: normally, or with the exception that leaves it.
         """
         link = ByteLink(self._buffer_bytes, name=self._name)
         self._hand_over(part, link)
@@ -89,7 +89,7 @@ class PartsLink:
         link.end_writing(None)
 
     def settle(self, part: Part, written_bytes: int) -> int:
-        """Return what the compressor has made of the first ``written_bytes`` of ``part``, once it has taken them."""
+        """Wait until the compressor has read ``written_bytes`` of ``part``; return how many bytes it has produced."""
         with self._waiting_for_the_next:
             return part.meter.settle(written_bytes)
 
@@ -107,9 +107,9 @@ class PartsLink:
     # -- the stage after -------------------------------------------------------------------------------------------
 
     def parts(self) -> Iterator[ReadPart]:
-        """Yield the parts until the stage before has ended well; raise its error otherwise.
+        """Yield the parts until the writing stage has ended; raise its error if it has failed.
 
-        A part must have been read to its end before the next one is asked for.
+        Read each part to its end before asking for the next one.
         """
         handed = iter(self._receive)
         while True:
@@ -124,7 +124,7 @@ class PartsLink:
     # -- the engine ------------------------------------------------------------------------------------------------
 
     def state(self) -> LinkState:
-        """Describe all parts so far, taken together."""
+        """Describe all parts so far, added up."""
         before, now = self._states
         total = before if now is None else _sum(before, now.state())
         return replace(
@@ -138,7 +138,7 @@ class PartsLink:
         )
 
     def end_writing(self, error: BaseException | None) -> None:
-        """End the sequence of parts."""
+        """End the sequence of parts, with ``error`` if there is one."""
         self._write_closed = True
         if error is None:
             self._send.close()
@@ -146,7 +146,7 @@ class PartsLink:
             self._send.abort(error)
 
     def end_reading(self, error: BaseException | None) -> None:
-        """Let go of the read end, of the part that is being read as well."""
+        """Close the read end, also that of the part being read."""
         self._read_closed = True
         if self._reading is not None:
             self._reading.end_reading(error)

@@ -1,7 +1,7 @@
-"""How many bytes a compressor has made of what it was given: asked for by one stage, known to the next.
+"""Tell the stage that cuts the data how many bytes the compressor in the next stage has produced.
 
 Where to cut must not depend on which thread was faster, or the same data would be cut differently each time. So the
-stage that cuts waits until the compressor has worked off all that was written, and only then looks.
+cutting stage waits until the compressor has processed everything written so far, and only then looks at the number.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["CountingWriter", "Meter", "MeteredReader"]
 
 @final
 class Meter:
-    """Consumed and produced bytes of one compressor at the moments when it has nothing half done."""
+    """The bytes a compressor has consumed and produced, at moments when it has processed everything it has read."""
 
     def __init__(self) -> None:
         self._mutex = _thread.allocate_lock()
@@ -29,7 +29,7 @@ class Meter:
         self._asked: Future[int] | None = None
 
     def report(self, consumed: int, produced: int) -> None:
-        """Say what has become of the first ``consumed`` bytes; never blocks."""
+        """Record that the first ``consumed`` bytes have become ``produced`` bytes. Never blocks."""
         with self._mutex:
             self._consumed, self._produced = consumed, produced
             asked = self._asked if consumed >= self._wanted else None
@@ -39,7 +39,7 @@ class Meter:
             asked.set_result(produced)
 
     def settle(self, consumed: int) -> int:
-        """Return what has become of the first ``consumed`` bytes. Blocks until the compressor has taken them."""
+        """Return how many bytes the first ``consumed`` bytes have become. Blocks until the compressor has read them."""
         with self._mutex:
             if self._consumed >= consumed:
                 return self._produced
@@ -50,9 +50,9 @@ class Meter:
 
 @final
 class MeteredReader:
-    """What a compressor reads from. Each read says that everything read before has been worked off.
+    """The stream a compressor reads from. Each read reports that everything read before has been processed.
 
-    Gives what there is rather than filling, so that a compressor never sits on bytes that somebody waits for.
+    A read returns what there is instead of waiting for more, so that bytes somebody waits for do not sit here.
     """
 
     def __init__(self, stream: ByteReader, meter: Meter, out: CountingWriter) -> None:
@@ -71,7 +71,7 @@ class MeteredReader:
 
 @final
 class CountingWriter:
-    """Counts what is written.
+    """Counts the bytes written through it.
 
     Attributes:
         written: bytes so far.

@@ -1,4 +1,4 @@
-"""The sink of a stream that is cut into several files: one part after the other, then the manifest."""
+"""The sink of a stream that is cut into several files: it writes one part after another, then the manifest."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class SplitSink:
     """Writes parts and a manifest.
 
     Args:
-        files: where to.
-        max_part_bytes: what one part may have, as stored. Whoever cuts the data keeps to it.
+        files: the destination.
+        max_part_bytes: how many bytes a part may have, as stored. The stage that cuts the data observes it.
     """
 
     def __init__(self, files: PartFiles, *, max_part_bytes: int) -> None:
@@ -26,10 +26,10 @@ class SplitSink:
         self._files = files
 
     def check(self) -> bool:
-        """Look for the manifest, and for a first part that has none. Creates nothing.
+        """Check whether there is a manifest, or a first part without one. Creates nothing.
 
         Raises:
-            AlreadyExists: the manifest is there and ``if_exists`` is ``"fail"``; or a part is there, but no manifest.
+            AlreadyExists: there is a manifest and ``if_exists`` is ``"fail"``; or there is a part, but no manifest.
             SinkError: nothing can be written there at all.
         """
         return self._files.check()
@@ -37,10 +37,10 @@ class SplitSink:
     def store_parts(self, parts: Iterator[PartToStore]) -> Receipt:
         """Store every part, then the manifest. Blocks as the sinks of the parts do.
 
-        When anything fails, or at a cancel, the parts that are there by then are removed.
+        If anything fails, or at a cancel, the parts stored by then are removed.
 
         Raises:
-            AlreadyExists: a part or the manifest appeared there meanwhile.
+            AlreadyExists: a part or the manifest has appeared meanwhile.
             SinkError: storing one of them failed.
         """
         publication = self._files.publication()

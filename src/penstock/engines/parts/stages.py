@@ -1,4 +1,4 @@
-"""What the encoder and the compressor do where the data is cut into parts."""
+"""The work of the encoder and of the compressor if the data is cut into parts."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def encode(encoder: Format, batches: BatchStream, out: PartsLink, *, max_bytes: 
 
     Args:
         encoder: the format.
-        batches: what to encode.
+        batches: the batches.
         out: where the parts go.
-        max_bytes: what a part may have, as stored.
-        is_compressed: whether :func:`compress` works on what goes out.
+        max_bytes: how many bytes a part may have, as stored.
+        is_compressed: whether the output goes through :func:`compress`.
     """
     size = PartSize(max_bytes)
     for piece in Cutter(batches, size).parts():
@@ -36,7 +36,7 @@ def encode(encoder: Format, batches: BatchStream, out: PartsLink, *, max_bytes: 
 
 
 def compress(parts: PartsLink, out: PartsLink, work: Callable[[ByteReader, ByteWriter], object]) -> None:
-    """Compress every part by ``work``, each to a stream of its own."""
+    """Compress every part with ``work``, each to a stream of its own."""
     for plain in parts.parts():
         with out.part(plain.part) as to:
             counted = CountingWriter(to)

@@ -1,1 +1,1 @@
-"""Ways to ask that need a file of their own: a whole script, and a running service."""
+"""Further entry points: check a whole script (``penstock leaks``), and watch a running service (``watch()``)."""

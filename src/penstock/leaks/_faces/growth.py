@@ -1,4 +1,4 @@
-"""When a number keeps growing, as opposed to going up and down, or up once."""
+"""Decide whether a count keeps growing, as opposed to going up and down, or up once. Pure; used by ``watch()``."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ _SHORTEST_PERIOD = 2
 
 
 def keeps_growing(counts: Sequence[int], *, periods: int, growth: int) -> bool:
-    """Whether ``counts`` rise steadily, fast or slowly, and out of what they were before.
+    """Whether ``counts`` rise steadily, fast or slowly, to more than they ever were.
 
-    The latest counts are cut into ``periods`` + 1 periods of 2 counts each, or of 4, of 8 and so on. They keep growing
-    if, for one of these lengths, the least count of every period is above that of the period before it; that of the
-    last period is at least ``growth`` above that of the first, and above every count up to the end of the first.
+    The latest counts are cut into ``periods`` + 1 periods of 2 counts each, or of 4, of 8 and so on. The counts keep
+    growing if for one of these lengths three things hold: the least count of every period is above that of the period
+    before it; that of the last period is at least ``growth`` above that of the first; and it is above every count up to
+    the end of the first.
 
-    The last condition is what tells growth from load that comes and goes: of noise around a mean, five periods rise
-    by chance several times a week, with one count a minute; but they do not rise above all that was before.
+    The last condition tells growth from load that comes and goes. With one count a minute, noise around a mean rises
+    for five periods by chance several times a week, but not above everything before.
     """
     length = _SHORTEST_PERIOD
     while length * (periods + 1) <= len(counts):
@@ -32,14 +33,13 @@ def keeps_growing(counts: Sequence[int], *, periods: int, growth: int) -> bool:
 
 
 class Growth:
-    """Decides of which kinds to warn, and does not say the same thing again and again.
+    """Decides for which kinds to warn, without repeating itself.
 
-    Once it has named a kind, it is silent about it until the count has doubled, or has fallen to half of what it was
-    and grown anew.
+    After a warning for a kind there is no other until its count has doubled, or has fallen to half and grown again.
 
     Args:
         periods: how many periods in a row must have risen.
-        growth: by how much they must have risen in all.
+        growth: by how much the count must have risen in all.
     """
 
     def __init__(self, *, periods: int, growth: int) -> None:
@@ -48,7 +48,7 @@ class Growth:
         self._named_at: dict[str, int] = {}
 
     def growing(self, kind: str, counts: Iterable[int]) -> bool:
-        """Whether to name ``kind``, of which there were ``counts``, the latest last."""
+        """Whether to warn about ``kind``, given its ``counts`` so far, oldest first."""
         history = list(counts)
         latest = history[-1]
         named_at = self._named_at.get(kind)

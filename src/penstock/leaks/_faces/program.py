@@ -1,4 +1,4 @@
-"""Run a script or module as ``__main__``, in this process, as ``python`` itself would."""
+"""Run a script or module as ``__main__`` in this process, the way ``python`` itself would. For ``penstock leaks``."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _HERE = (Path(__file__).parent, Path(__file__).parents[1] / "_noting")
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run.
+    """A program to run.
 
     Attributes:
-        target: the path of a script, of a folder or zip file with a ``__main__.py``, or the name of a module.
+        target: the path of a script, or of a folder or zip file with a ``__main__.py``; or the name of a module.
         arguments: the program's own arguments.
-        is_module: ``target`` is the name of a module, as after ``python -m``.
+        is_module: whether ``target`` is the name of a module, as after ``python -m``.
     """
 
     target: str
@@ -40,10 +40,10 @@ class Program:
     is_module: bool = False
 
     def check(self) -> None:
-        """Look whether there is such a program, without running any of it.
+        """Check that the program exists, without running any of it.
 
         Raises:
-            ConfigurationError: there is not.
+            ConfigurationError: it does not exist, or cannot be read.
         """
         if not self.is_module:
             try:
@@ -54,15 +54,15 @@ class Program:
             raise ConfigurationError(f"cannot run module {self.target}: there is none of that name")
 
     def run(self) -> int:
-        """Run it to the end of its main module and return the exit code ``python`` would end with.
+        """Run the program's main module to its end, and return the exit code that ``python`` would end with.
 
-        An exception that nothing caught is printed as ``python`` prints it. ``sys.argv``, ``sys.path[0]`` and
-        ``sys.modules["__main__"]`` are the program's from now on.
+        Prints an uncaught exception the way ``python`` does. Leaves ``sys.argv``, ``sys.path[0]`` and
+        ``sys.modules["__main__"]`` changed to the program's.
         """
         try:
             code, main = self._prepare()
             exec(code, vars(main))  # noqa: S102  this is what it is for
-        except BaseException as error:  # noqa: BLE001  shown, and told by the exit code, as Python does
+        except BaseException as error:  # noqa: BLE001  shown below, and reflected in the exit code, as Python does
             ended_by = error
         else:
             return 0
@@ -104,7 +104,7 @@ def _exit_code(stop: SystemExit) -> int:
 
 
 def show_exception(error: BaseException) -> None:
-    """Print an exception nobody caught by way of ``sys.excepthook``, without the functions of this package."""
+    """Print an uncaught exception through ``sys.excepthook``, without the frames of this package."""
     error = error.with_traceback(_of_the_program(error.__traceback__))
     try:
         sys.excepthook(type(error), error, error.__traceback__)

@@ -1,9 +1,9 @@
-"""Run a program to its end and find what it leaves behind.
+"""Run a program to its end and find what it leaves behind: what ``penstock leaks`` does.
 
-When its main module has ended, the interpreter would call the exit functions of ``threading``, join every thread that
-is no daemon, call the functions registered with ``atexit`` and flush the standard streams. All of that is done here
-as well, before the check: what cleans up at exit has not leaked. But where the interpreter would wait for ever, for a
-thread that nobody wakes any more, the waiting ends here, since such a thread is what is looked for.
+When the main module has ended, the interpreter would call the exit functions of ``threading``, join every non-daemon
+thread, call the functions registered with ``atexit`` and flush the standard streams. All of that is done here too,
+before the check, because what is cleaned up at exit has not leaked. But where the interpreter would wait for ever, for
+a thread that nothing wakes any more, the waiting is given up: such a thread is what the check is looking for.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class ScriptEnd:
     """How a program ended.
 
     Attributes:
-        exit_code: the one it would have had under ``python``.
-        report: what it left behind; None in a child that it has forked, which ends like its parent and is not checked.
+        exit_code: the exit code it would have had under ``python``.
+        report: what it left behind; None in a child process that it has forked, which ends here too but is not checked.
     """
 
     exit_code: int
@@ -67,17 +67,16 @@ def run_program(
 ) -> ScriptEnd:
     """Run ``program`` as ``__main__`` in this process, do what the interpreter does at its end, and check.
 
-    Call it in the main thread, once, in a process that ends soon after. Blocks until the program has ended, its
-    threads that are no daemons have ended or stand still for good, and its exit functions have returned. Ctrl-C stops
-    this waiting.
+    Call it once, in the main thread of a process that ends soon after. Blocks until the program has ended, its
+    non-daemon threads have ended or are stuck for good, and its exit functions have returned. Ctrl-C ends this waiting.
 
     Args:
-        program: what to run.
+        program: the program.
         ignore: rules made by :func:`penstock.leaks.ignore`, in addition to the built-in ones.
-        grace: seconds to wait for stragglers.
-        strict: report also what will probably end by itself; see :func:`find_leaks`.
-        trace: note the whole stack of whoever starts a thread or makes a queue and the like.
-        tell: called with a sentence when the program has ended and yet there is something to wait for.
+        grace: seconds to wait for things that are still on their way out.
+        strict: also report what will probably end by itself; see :func:`find_leaks`.
+        trace: record the whole stack where a thread is started, or a queue and the like is made.
+        tell: called with a sentence if there is something to wait for although the program has ended.
 
     Raises:
         ConfigurationError: there is no such program.
@@ -101,7 +100,7 @@ def run_program(
 
 
 def _end_threads(tell: Tell) -> None:
-    """Wait for threads that are no daemons, for as long as one of them can still do anything."""
+    """Wait for non-daemon threads, as long as one of them can still do anything."""
     exit_calls = list(reversed(getattr(threading, "_threading_atexits", ())))
     # In a thread of its own: the one of concurrent.futures joins workers, some of which may never end.
     helper = threading.Thread(target=_call_all, args=(exit_calls,), name="penstock exit calls", daemon=True)
@@ -121,7 +120,7 @@ def _call_all(calls: Iterable[Callable[[], object]]) -> None:
 
 
 def _mark_main_thread_as_ended() -> None:
-    """Let go whoever waits for the main thread, as ``threading._shutdown`` does at this moment."""
+    """Release threads that join the main thread, as ``threading._shutdown`` does at this point."""
     main = threading.main_thread()
     handle = getattr(main, "_handle", None) or getattr(main, "_os_thread_handle", None)  # since 3.13, since 3.14
     if handle is not None:
@@ -153,7 +152,7 @@ def _wait_for_threads(helper: threading.Thread, tell: Tell) -> None:
 
 
 def _waited_for(helper: threading.Thread) -> list[ThreadStraggler]:
-    """Return the threads that the interpreter would wait for."""
+    """Return the threads that the interpreter would wait for at exit."""
     return [
         straggler
         for straggler in ThreadFinder().stragglers(None)
@@ -190,7 +189,7 @@ def _telling_if_it_takes_long(message: str, tell: Tell) -> Iterator[None]:
 
 
 def _flush() -> bool:
-    """Flush the standard streams, those of C as well; return whether everything could be written."""
+    """Flush the standard streams, also those of C; return whether everything could be written."""
     written = True
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -218,7 +217,7 @@ def _flush_c() -> None:
 
 
 def _check(since: Snapshot, ignore: tuple[Ignore, ...], grace: float, *, strict: bool) -> LeakReport:
-    """Check; a thread that would keep the process from ending is never excused by what some module may reach."""
+    """Check. A thread that would keep the process from ending is reported even if a module could still reach it."""
     report = find_leaks(since=since, ignore=ignore, grace=grace, strict=strict)
     reported = {leak.identity for leak in report}
     rules = (*ignore, *(ALWAYS_IGNORED if strict else DEFAULT_IGNORES))

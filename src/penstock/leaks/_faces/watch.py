@@ -1,4 +1,4 @@
-"""``watch()``: count what is left behind in a running service, and say so when it keeps growing."""
+"""``watch()``: count what accumulates in a running service, and log a warning if it keeps growing."""
 
 from __future__ import annotations
 
@@ -32,11 +32,12 @@ HISTORY_SAMPLES = 2048
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """How many there were of each kind at one moment.
+    """The counts at one moment.
 
     Attributes:
         at: when, in seconds since the epoch.
-        counts: what was there and had not been when the watch began. A kind once seen stays, with 0.
+        counts: by kind, how many things existed that had not existed when the watch began. A kind that was seen once
+            stays in the mapping, with 0.
     """
 
     at: float
@@ -52,28 +53,32 @@ def watch(
     grace: float = GRACE_SECONDS,
     strict: bool = False,
 ) -> Watch:
-    """Watch this process from now on, in a daemon thread, until the returned handle is stopped or dropped.
+    """Watch this process for leaks, in a daemon thread, until the returned handle is stopped or dropped.
 
-    Every ``interval`` seconds it counts what is there and was not when ``watch()`` was called: threads, tasks,
-    processes and so on, well under a millisecond in an ordinary process. When a kind keeps growing, a full check is
-    made (some tenths of a second: the grace, and a look at the heap), and if that finds leaks of that kind, the logger
-    ``penstock.leaks`` gets one warning with the report.
+    Every ``interval`` seconds the thread counts the threads, tasks, processes and so on that did not exist when
+    ``watch()`` was called; in an ordinary process that takes well under a millisecond. If a kind keeps growing, it makes
+    a full check (some tenths of a second: the grace, and a search of the heap). If that finds leaks of the kind, the
+    logger ``penstock.leaks`` gets one warning, with the report.
 
-    A kind keeps growing if its count rose in each of the last ``periods`` periods, by ``growth`` in all, and above all
-    that was before; for periods of 2 samples or of 4, 8, 16 and so on, the least count of a period standing for it.
-    With the defaults a fast leak is noticed within a quarter of an hour, one of one an hour within a day, and load that
-    comes and goes is none. After a warning there is no other for that kind until its count has doubled, or has fallen to
-    half and grown anew.
+    A kind keeps growing if its count rose in each of the last ``periods`` periods, by ``growth`` in all, and to more
+    than it ever was before. A period is 2, 4, 8, 16, ... samples long, and its least count stands for it. With the
+    defaults a fast leak is noticed within a quarter of an hour, one leak per hour within a day; load that comes and goes
+    is not reported. After a warning there is no other for that kind until its count has doubled, or has fallen to half
+    and grown again.
 
-    Where the program uses OpenTelemetry, the counts are the gauge ``penstock.leaks.live`` with the attribute ``kind``.
+    If the program uses OpenTelemetry, the counts are published as the gauge ``penstock.leaks.live``, with the attribute
+    ``kind``.
 
     Args:
         interval: seconds between two samples.
         periods: how many periods in a row must rise.
-        growth: by how much they must rise in all.
+        growth: by how much the count must rise in all.
         ignore: rules made by :func:`penstock.leaks.ignore`, in addition to the built-in ones.
-        grace: seconds of patience of the full check.
-        strict: count and report also what will probably end or serve on by itself; see :func:`find_leaks`.
+        grace: seconds that the full check waits for things on their way out.
+        strict: also count and report what will probably end by itself or is a service; see :func:`find_leaks`.
+
+    Returns:
+        A handle to stop the watch and to read the counts. Keep it: when it is dropped, the watch ends.
 
     Raises:
         ConfigurationError: ``interval``, ``periods`` or ``growth`` is not above zero.
@@ -88,7 +93,7 @@ def watch(
 
 @final
 class Watch:
-    """What :func:`watch` returns. A context manager that stops watching when the block is left."""
+    """A running watch, returned by :func:`watch`. As a context manager it is stopped when the block is left."""
 
     def __init__(self, interval: float, growth: Growth, how: dict[str, Any]) -> None:
         self._growth = growth
@@ -118,9 +123,12 @@ class Watch:
             return tuple(self._history)
 
     def sample(self) -> Mapping[str, int]:
-        """Count now, as the thread does every ``interval`` seconds, and warn if a kind keeps growing.
+        """Take a sample now, as the thread does every ``interval`` seconds, and warn if a kind keeps growing.
 
-        Blocks for as long as a full check takes when it makes one. May be called from any thread.
+        Blocks during the full check, if one is made. May be called from any thread.
+
+        Returns:
+            The counts by kind.
         """
         _publish()
         note_starts()  # of modules that were imported meanwhile
@@ -135,7 +143,7 @@ class Watch:
         return MappingProxyType(counts)
 
     def stop(self) -> None:
-        """Watch no longer, and wait until the thread has ended: as long as a sample takes. May be called again."""
+        """Stop watching, and block until the thread has ended, at most as long as one sample takes. Idempotent."""
         self._dropped()
         if self._thread is not threading.current_thread():
             self._thread.join()
@@ -182,7 +190,7 @@ def _run(handle: weakref.ref[Watch], stopped: ThreadWaiter, interval: float) -> 
             return
         try:
             watching.sample()
-        except Exception:  # noqa: BLE001  told; whatever it was, the service must not lose its watch by it
+        except Exception:  # noqa: BLE001  logged; whatever it was, it must not end the watch of a service
             _log.exception("a sample of penstock.leaks.watch() failed; the next one will be tried")
         del watching  # or it could not be dropped during the wait
 
@@ -201,7 +209,7 @@ _publishing: list[object] = []
 
 
 def _publish() -> None:
-    """Create the gauge, once a process, as soon as the program has imported OpenTelemetry: it is not ours to import."""
+    """Create the gauge, once per process, as soon as the program has imported OpenTelemetry; we do not import it."""
     create_meter = getattr(sys.modules.get("opentelemetry.metrics"), "get_meter", None)
     if create_meter is None or _publishing:
         return
@@ -215,7 +223,7 @@ def _publish() -> None:
 
 
 def _observe(_options: object) -> Iterable[Any]:
-    """Return the latest counts; of several watches the largest, since they count the same things."""
+    """Return the latest counts; if there are several watches the largest, since they count the same things."""
     largest: dict[str, int] = {}
     for reference in list(_watching.values()):
         handle = reference()

@@ -1,6 +1,6 @@
-"""Every finder there is.
+"""The finders: one for each family of things that can leak (threads, tasks, processes, descriptors and so on).
 
-Descriptors come last: those that belong to something another finder has found are part of that.
+Descriptors come last, as some belong to things that another finder has found, and are reported with those.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a descriptor is part of: a connection pool, an event loop, a child process; and how to close it.
+"""Find out what a descriptor is part of (a connection pool, an event loop, a child process), and how to close it.
 
-Known by the names of classes, since none of these libraries is imported here. What they are asked is what they keep
-in attributes; where a version keeps it elsewhere, the benefit of the doubt is theirs.
+Classes are recognised by their names, as none of these libraries is imported here. Only their attributes are read; if a
+version of a library keeps something elsewhere, the descriptor gets the benefit of the doubt.
 """
 
 from __future__ import annotations

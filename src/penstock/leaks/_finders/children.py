@@ -1,6 +1,6 @@
-"""The child processes of this process, as the kernel knows them. Waits for none, polls none, reaps none.
+"""List the child processes of this process, as the kernel knows them, without waiting for, polling or reaping any.
 
-Asked at every check, so with as few system calls as will do: one where there is no child.
+This happens at every check, so it takes as few system calls as possible: one if there is no child.
 """
 
 from __future__ import annotations

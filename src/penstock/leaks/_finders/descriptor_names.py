@@ -1,4 +1,4 @@
-"""What a descriptor is, in words. It may be closed at any moment; then that is said."""
+"""Describe a descriptor in words. It may be closed at any moment; then the description says so."""
 
 from __future__ import annotations
 

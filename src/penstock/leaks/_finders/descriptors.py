@@ -1,8 +1,8 @@
-"""File descriptors and sockets that were opened and not closed.
+"""Find file descriptors and sockets that were opened and not closed.
 
-The system lists what is open; a descriptor is known again by the file behind it, so that a number that was closed
-and given out anew is noticed. To whom it belongs is looked up only when the grace is over, for all that is left at
-once, since it takes a look at the whole heap.
+The system lists what is open. A descriptor is identified by its number and the file behind it, so a number that was
+closed and reused counts as new. Which object a descriptor belongs to is looked up only when the grace is over, for all at
+once, because that takes a search of the whole heap.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class DescriptorFinder:
     """Finds open descriptors. Without a snapshot, those opened since this module was imported."""
 
     def baseline(self) -> frozenset[Key]:
-        """Return what tells apart the descriptors that are open."""
+        """Return the keys of the descriptors that are open."""
         note_openings()
         return frozenset(_open_descriptors())
 
@@ -82,11 +82,11 @@ class DescriptorStraggler(Straggler):
         return None
 
     def serves(self) -> str | None:
-        """Return why it is in order that it is open, or None."""
+        """Return the reason if it may be open without being a leak, else None."""
         return self._scene.about(self._key).in_order
 
     def leak(self, waited_seconds: float) -> Leak:
-        """Describe it."""
+        """Describe it as a leak."""
         about = self._scene.about(self._key)
         note = about.note
         return Leak(
@@ -112,10 +112,10 @@ class _About:
     """What was found out about one descriptor.
 
     Attributes:
-        in_order: why it is no leak, or None.
+        in_order: the reason if it is no leak, else None.
         fix: the likely remedy.
-        loop: what it is called if it is an event loop's own, one name for all of the loop's descriptors.
-        part_of: the first two parts of identities of leaks that tell of the same mistake.
+        loop: a name if it belongs to an event loop, the same for all descriptors of that loop.
+        part_of: the first two parts of the identities of leaks that point at the same mistake.
     """
 
     in_order: str | None = None
@@ -128,7 +128,7 @@ class _About:
 
 
 class _Scene:
-    """The descriptors that are left, looked at together, once. Holds no object they belong to."""
+    """The descriptors that are left, examined together, once. Keeps none of the objects they belong to."""
 
     __slots__ = ("_abouts", "_left", "_loops", "_were_noted")
 
@@ -139,9 +139,9 @@ class _Scene:
         self._loops: set[int] = set()
 
     def about(self, key: Key) -> _About:
-        """Return what there is to say about one of them."""
+        """Return what was found out about one of them."""
         if self._abouts is None:
-            gc.collect()  # what is garbage is about to be closed
+            gc.collect()  # garbage is about to close its descriptors anyway
             self._abouts = self._look()
         return self._abouts[key]
 
@@ -192,7 +192,7 @@ class _Scene:
 
 
 def _without_owner(key: Key, *, were_noted: bool) -> _About:
-    """Judge a descriptor no Python object owns. ``were_noted``: somebody watched when it was opened."""
+    """Judge a descriptor that no Python object owns. ``were_noted``: whether openings were being recorded then."""
     mode, note = _mode(key), note_opened(key)
     if note is not None:
         fix = f"no Python object owns it: os.close() it in a `finally:`, or wrap it at once: {_wrapping(mode)}"

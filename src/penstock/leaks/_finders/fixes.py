@@ -1,4 +1,4 @@
-"""What a thread waits on, in words, and the likely remedy in one sentence."""
+"""Describe in words what a thread waits on, and the likely remedy in one sentence."""
 
 from __future__ import annotations
 

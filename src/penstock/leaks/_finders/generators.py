@@ -1,7 +1,7 @@
-"""Asynchronous generators that were begun and neither read to their end nor closed.
+"""Find asynchronous generators that were started and neither read to their end nor closed.
 
-What such a generator has opened stays open: its ``finally`` runs when somebody closes it, or in some event loop at
-some later time. Only those can be found that an event loop knows of, which are all that were begun in one.
+What such a generator has opened stays open: its ``finally`` runs only when somebody closes it, or in some event loop at
+some later time. Those that were started in an event loop can be found, because the loop keeps track of them.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class GeneratorStraggler(Straggler):
 
     @property
     def identity(self) -> Hashable:
-        """Its address."""
+        """The address of the object."""
         return self._identity
 
     @property
@@ -75,7 +75,7 @@ class GeneratorStraggler(Straggler):
         return () if frame is None else (function_name(frame),)
 
     def serves(self) -> str | None:
-        """Return why it is in order that it is suspended, or None."""
+        """Return the reason if it may be suspended without being a leak, else None."""
         gc.collect()  # one that is garbage is about to be closed by its loop
         generator = self._reference()
         if generator is None or self._reference not in _begun() or not _is_left_suspended(generator):
@@ -85,7 +85,7 @@ class GeneratorStraggler(Straggler):
         return None
 
     def leak(self, waited_seconds: float) -> Leak:
-        """Describe it."""
+        """Describe it as a leak."""
         generator, frame = self._reference(), self._frame()
         holders = Search([generator]).holding(generator).holders if generator is not None else ()
         return Leak(

@@ -1,4 +1,4 @@
-"""The little that a check has to do with whichever event loop it runs in. Imports neither asyncio nor trio."""
+"""What a check needs from whichever event loop it runs in. Imports neither asyncio nor trio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Command lines and addresses without their secrets: a report ends up in logs, which other people read."""
+"""Remove secrets from command lines and addresses, because reports end up in logs that other people read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds penstock's own objects that nobody has closed: pipes, channels and worker pools."""
+"""Find objects of penstock itself that were not closed: pipes, channels and worker pools."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["OwnFinder", "PoolStraggler"]
 
 
 class OwnFinder:
-    """Finds pipes, channels and pools. Imports none of them: without their modules there are none."""
+    """Finds pipes, channels and pools. Does not import their modules: if these are not loaded, there are none."""
 
     def baseline(self) -> OwnWeakSet:
-        """Return those there are."""
+        """Return the objects that exist."""
         return remembered(references(_origin._live))
 
     def stragglers(self, since: OwnWeakSet | None) -> list[OwnStraggler]:
-        """Return those made since then that are open."""
+        """Return the objects made since then that are open."""
         fresh = references(_origin._live)
         if since is not None:
             fresh -= references(since)
@@ -66,7 +66,7 @@ class PoolStraggler(OwnStraggler):
         return any(leak.kind == "thread" and leak.name in workers for leak in others)
 
     def leak(self, waited_seconds: float) -> Leak:
-        """Describe it."""
+        """Describe it as a leak."""
         crew = self.thing
         note = self._note()
         pending = f", {len(crew.jobs)} pending" if crew.jobs else ""

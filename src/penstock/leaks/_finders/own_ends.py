@@ -1,7 +1,7 @@
-"""Pipes and channels with ends that nobody has closed.
+"""Describe pipes and channels with ends that were not closed.
 
-An end that is dropped open says so itself, by a ``ResourceWarning``. So what is found here is still held by somebody,
-or is part of a reference cycle that has not been collected yet.
+An end that is dropped open emits a ``ResourceWarning`` itself. So the ends found here are still held by somebody, or are
+part of a reference cycle that has not been collected yet.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class _EndsStraggler(OwnStraggler):
         return any(self.waiting().values()) and any(leak.created_at == origin for leak in waiters)
 
     def leak(self, waited_seconds: float) -> Leak:
-        """Describe it."""
+        """Describe it as a leak."""
         ends = {what: len(found) for what, found in self.open_ends().items() if found}
         waiting = counted(self.waiting())
         return Leak(

@@ -1,4 +1,4 @@
-"""What penstock's own objects have in common as stragglers: who holds them, and who could still close them."""
+"""The base class for penstock's own objects as stragglers: who holds them, and who could still close them."""
 
 from __future__ import annotations
 

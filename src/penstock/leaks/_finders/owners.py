@@ -1,8 +1,8 @@
-"""Which Python object a descriptor belongs to, which closes it when it is closed or dropped.
+"""Find the Python object that owns a descriptor: the one that closes it when it is closed or dropped itself.
 
-Found by looking through the heap for objects of the kinds that own descriptors. Some tell what they own; of a mapped
-file and of a SQLite database only the object can be found, not its descriptor, and the file says that it is one of
-those. Nothing is asked of an object that could do more than return a number.
+The heap is searched for objects of kinds that own descriptors. Some tell their descriptor. A mapped file or a SQLite
+database does not; there only the object is found, and matched by the file it has open. No method is called on an object
+that could do more than return a number.
 """
 
 from __future__ import annotations

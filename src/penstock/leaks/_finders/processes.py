@@ -1,7 +1,7 @@
-"""Child processes that are still there: running, or ended and not waited for (zombies).
+"""Find child processes that still exist: running, or ended and not waited for (zombies).
 
-Nothing here waits for a child, polls it or reaps it: whoever started it would get the wrong exit code, or none. The
-kernel is asked what children there are; on systems without ``/proc``, the objects they were started with.
+Nothing here waits for a child, polls it or reaps it, or the code that started it would get a wrong exit code, or none.
+The kernel lists the children; on systems without ``/proc``, they are found through the objects they were started with.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class ProcessStraggler(Straggler):
         return note.place.function if note is not None else None
 
     def serves(self) -> str | None:
-        """Return why this is not a leak: it has ended meanwhile, or idles in a pool that somebody can use."""
+        """Return the reason if it is no leak (it has ended, or idles in a pool still in use), else None."""
         if self._child not in _present():
             return "it has been waited for meanwhile"
         started_with = _object_of(self._child.pid)
@@ -91,7 +91,7 @@ class ProcessStraggler(Straggler):
         return None
 
     def leak(self, waited_seconds: float) -> Leak:
-        """Describe it."""
+        """Describe it as a leak."""
         started_with = _object_of(self._child.pid)
         note = note_of(started_with)
         holding = Search([started_with]).holding(started_with) if started_with is not None else None

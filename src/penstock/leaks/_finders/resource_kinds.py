@@ -1,6 +1,6 @@
-"""The cursors and responses there are: when each of them is open, what it is called, how it is closed.
+"""The known kinds of cursors and responses: when each counts as open, its name for people, and how to close it.
 
-By the names of their classes, since none of these libraries is imported here. Asked are attributes only: nothing is
+Classes are recognised by their names, as none of these libraries is imported here. Only attributes are read: nothing is
 read from the network, and nothing sent.
 """
 

@@ -1,8 +1,8 @@
-"""Database cursors with rows that nobody has read, and HTTP responses with bodies that nobody has read.
+"""Find database cursors with unread rows, and HTTP responses with unread bodies.
 
-Each keeps a connection from being used again, and a cursor a statement or transaction of the database open. They are
-known from the moment they are made (``_targets.RESOURCES``, ``_sqlite``); what each of them is asked is a matter of
-attributes: nothing is read from the network, and nothing sent.
+Each keeps its connection from being used again, and a cursor keeps a statement or transaction of the database open. They
+are recorded when they are made (``_noting.targets.RESOURCES``, ``sqlite``), and only their attributes are read: nothing is
+read from the network, and nothing sent.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class ResourceStraggler(Straggler):
 
     @property
     def identity(self) -> Hashable:
-        """Its address."""
+        """The address of the object."""
         return self._identity
 
     @property
@@ -91,14 +91,14 @@ class ResourceStraggler(Straggler):
         return note.place.function if note is not None else None
 
     def serves(self) -> str | None:
-        """Return why it is in order that it is open, or None."""
+        """Return the reason if it may be open without being a leak, else None."""
         thing = self._reference()
         if thing is None or not (is_open(thing) or any(cursor is thing for cursor in unfinished_cursors())):
             return "it has been read to its end, closed or dropped meanwhile"
         return None
 
     def leak(self, waited_seconds: float) -> Leak:
-        """Describe it."""
+        """Describe it as a leak."""
         thing = self._reference()
         note = note_of(thing)
         return Leak(

@@ -1,10 +1,10 @@
-"""SQLite cursors with a statement that has not come to its end.
+"""Find SQLite cursors whose statement has not been run to its end.
 
-They are written in C, cannot be wrapped and tell nobody whether they are finished. But a cursor refers to its
-statement for just as long as that goes on, and a connection to all its cursors, by weak references; both show to the
-garbage collector. There are no weak references to a connection, but to the cache of statements that every open one
-has, and which refers to it. So the open connections can be kept track of, and through them the cursors, without
-looking through the heap at every check, which takes tens of milliseconds in a big process.
+They are written in C, cannot be wrapped, and do not tell whether they are finished. But a cursor refers to its statement
+exactly as long as that is running, and a connection refers weakly to all its cursors; the garbage collector shows both.
+A connection cannot be referred to weakly, but the statement cache of every open connection can, and it refers to the
+connection. So the open connections are tracked, and through them the cursors, without searching the heap at every check,
+which would take tens of milliseconds in a large process.
 
 The heap is looked through once, when SQLite is first seen loaded. Connections opened later are noted as they are
 made, by ``sqlite3.connect``. Not found: a cursor of a connection opened since then by ``sqlite3.Connection(...)``, or
@@ -56,7 +56,7 @@ def _prepare() -> None:
 def _instances(cls: type) -> Iterator[Any]:
     """Yield the instances of a class. Every instance refers to its class, so one step in C finds them."""
     classes = [cls]
-    for each in classes:  # grows while it is walked
+    for each in classes:  # grows during the loop
         classes += each.__subclasses__()
     for referrer in gc.get_referrers(*classes):
         if issubclass(type(referrer), cls):  # isinstance() may run code of what is no instance

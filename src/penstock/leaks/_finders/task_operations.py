@@ -1,7 +1,7 @@
-"""The operations that tasks of asyncio, trio and AnyIO and penstock's own wait in, and what to do about each.
+"""The operations that a task can wait in (of asyncio, trio, AnyIO and penstock), and what to do if one never ends.
 
-Keyed by the function a waiting task is in, as ``module.qualified_name``. The modules are those the functions are
-written in; users know most of them by a shorter way.
+They are keyed by the function a waiting task is in, as ``module.qualified_name``. The module is the one in which the
+function is defined; users know most of them by a shorter name.
 """
 
 from __future__ import annotations

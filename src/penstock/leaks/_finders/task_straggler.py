@@ -1,4 +1,4 @@
-"""What asyncio's and trio's tasks have in common as stragglers."""
+"""The base class for tasks of asyncio and trio as stragglers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class TaskStraggler(Parked):
 
     @abstractmethod
     def pending_fix(self) -> str:
-        """Return what to do about it when it is not known what it waits for."""
+        """Return what to do about it if it is unknown what it waits for."""
 
     def parts(self) -> Sequence[object]:
         """Return the task and the coroutines it consists of."""
@@ -68,7 +68,7 @@ class TaskStraggler(Parked):
         return f"it waits for work on what {held} can reach" if wait is not None and wait.serves else None
 
     def leak(self, waited_seconds: float, verdict: Verdict | None = None) -> Leak:
-        """Describe it."""
+        """Describe it as a leak."""
         verdict = self.certain() or verdict
         note = note_of(self.task)
         wait = self._wait()

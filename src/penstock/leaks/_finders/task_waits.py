@@ -1,4 +1,4 @@
-"""What a suspended task waits for: the operation, the object, where that came from, and what to do about it."""
+"""Find out what a suspended task waits for: the operation, the object, where it was made, and what to do about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds asyncio tasks that are not done, of every event loop of the process, whether it runs, rests or is closed."""
+"""Find asyncio tasks that are not done, of every event loop in the process, running, stopped or closed."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _GROUPS = frozenset({"TaskGroup", "_AsCompletedIterator"})
 
 
 class TaskFinder:
-    """Finds asyncio tasks. Never imports asyncio: without it there are none."""
+    """Finds asyncio tasks. Does not import asyncio: if it is not loaded, there are none."""
 
     def baseline(self) -> OwnWeakSet:
         """Return the tasks there are."""
         return remembered(_all_tasks())
 
     def stragglers(self, since: OwnWeakSet | None) -> list[AsyncioTaskStraggler]:
-        """Return the tasks made since then that are not done, without the one that asks and those that wait for it."""
+        """Return the tasks made since then that are not done, except the one that checks and those that wait for it."""
         fresh = _all_tasks() if since is None else _all_tasks() - references(since)
         if not fresh:
             return []
@@ -77,7 +77,7 @@ def _current_task() -> Any | None:
 def _waiting_for(task: Any | None) -> list[Any]:
     """Return ``task`` and the tasks that wait for it to end, directly or through gather() and the like."""
     waiting = [task] if task is not None else []
-    for future in waiting:  # grows while it is walked
+    for future in waiting:  # grows during the loop
         for callback, *_ in getattr(future, "_callbacks", None) or ():
             waiting += (other for other in _futures_behind(callback) if not any(other is known for known in waiting))
     return waiting

@@ -1,4 +1,4 @@
-"""Threads that are still alive."""
+"""Find threads that are still alive."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _SECOND_LOOKS = (0.001, 0.003, 0.01, 0.03)
 
 
 class ThreadFinder:
-    """Finds threads that run Python code, those that were started without ``threading`` included."""
+    """Finds threads that run Python code, including those that were started without ``threading``."""
 
     def baseline(self) -> frozenset[int]:
-        """Return what tells apart the threads there are. The system's thread numbers are not soon used again."""
+        """Return the ids of the threads that exist. The system does not soon reuse its thread numbers."""
         return frozenset(_serial(thread, ident) for ident, thread in _threads().items())
 
     def stragglers(self, since: frozenset[int] | None) -> Iterable[ThreadStraggler]:
-        """Yield the threads that were not there then; never the main thread and the one that asks."""
+        """Yield the threads that did not exist then; never the main thread nor the one that checks."""
         threads = _threads()
         ours = {threading.main_thread().ident, threading.get_ident()}
         fresh = [
@@ -49,8 +49,8 @@ class ThreadFinder:
 def _threads() -> dict[int, threading.Thread | None]:
     """Return every thread by ident; None for one that ``threading`` does not know.
 
-    A thread that some library of C or Rust has started and that only visits Python shows up as a ``_DummyThread``,
-    before 3.13 even when it is long gone. It is that library's own, and nobody here could have joined it.
+    A thread that a library in C or Rust has started, and that only calls into Python, shows up as a ``_DummyThread``,
+    before 3.13 even when it is long gone. It belongs to that library, and no Python code could join it.
     """
     known: dict[int, threading.Thread | None] = dict(threading._active)  # type: ignore[attr-defined]
     for ident in sys._current_frames():
@@ -64,7 +64,7 @@ def _serial(thread: threading.Thread | None, ident: int) -> int:
 
 
 class ThreadStraggler(Parked):
-    """A thread, and where it is at this moment."""
+    """A thread, and the functions it is in at this moment."""
 
     __slots__ = ("_frame", "_has_dozed", "_wait", "ident", "thread")
 
@@ -100,7 +100,7 @@ class ThreadStraggler(Parked):
         return self._wait
 
     def _look_again(self) -> None:
-        """Look a few times more, if it seems to run: it may have been between two waits."""
+        """If it seems to be running, look a few more times, as it may have been between two waits."""
         for pause in _SECOND_LOOKS if self.wait is None else ():
             sleep(pause)
             frame = sys._current_frames().get(self.ident)
@@ -128,11 +128,11 @@ class ThreadStraggler(Parked):
         return self.wait is not None and bool(self.wait.timed)
 
     def has_dozed(self) -> None:
-        """Take note that it has been in one: if it seems to run now, it is between two of them."""
+        """Note that it has been in such a wait: if it seems to be running now, it is between two of them."""
         self._has_dozed = True
 
     def serves(self, verdict: Verdict | None = None) -> str | None:
-        """Return why it is expected to be there: a heartbeat, or a service that waits for work."""
+        """Return the reason if it is no leak (a heartbeat, or a service that waits for work), else None."""
         self._look_again()
         daemon = self.thread is not None and self.thread.daemon
         if daemon and (self.dozes() or (self._has_dozed and self.wait is None)):
@@ -149,7 +149,7 @@ class ThreadStraggler(Parked):
         return None
 
     def leak(self, waited_seconds: float, verdict: Verdict | None = None) -> Leak:
-        """Describe it."""
+        """Describe it as a leak."""
         wait = self.wait
         note = self._note()
         made = note_of(wait.subject) if wait is not None else None

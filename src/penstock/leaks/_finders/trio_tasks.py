@@ -1,7 +1,7 @@
-"""Finds trio tasks that are still alive. Only a check that runs inside trio can: nobody else can see a run's tasks.
+"""Find trio tasks that are still alive. Only a check that runs inside trio can see the tasks of the run.
 
-What it finds has a nursery that waits for it, so it cannot outlive the nursery. It can outlive a function that was
-handed one, and a test.
+A nursery waits for each of them, so none can outlive its nursery. But it can outlive a function that was given a nursery,
+or a test.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _PENDING_FIX = "cancel the cancel_scope of its nursery, or let it end, before le
 
 
 class TrioTaskFinder:
-    """Finds trio tasks. Never imports trio: without it there are none."""
+    """Finds trio tasks. Does not import trio: if it is not loaded, there are none."""
 
     def baseline(self) -> OwnWeakSet:
         """Return the tasks there are."""
         return OwnWeakSet(_tasks())
 
     def stragglers(self, since: OwnWeakSet | None) -> list[TrioTaskStraggler]:
-        """Return the tasks started since then, without the one that asks and those whose nurseries it is in."""
+        """Return the tasks started since then, except the one that checks and those whose nurseries it is in."""
         if not in_trio():
             return []
         asking = {id(task) for task in _ancestry(_current_task())}
@@ -42,7 +42,7 @@ def _tasks() -> Iterator[Any]:
     root = sys.modules["trio"].lowlevel.current_root_task()
     # In the first nursery of the root task is only the task that brings in what other threads hand over: trio's own.
     nurseries = [*root.child_nurseries[1:]]
-    for nursery in nurseries:  # grows while it is walked
+    for nursery in nurseries:  # grows during the loop
         for task in nursery.child_tasks:
             yield task
             nurseries.extend(task.child_nurseries)
@@ -85,5 +85,5 @@ class TrioTaskStraggler(TaskStraggler):
         return getattr(self.task, "_next_send_fn", None) is None
 
     def pending_fix(self) -> str:
-        """Return what to do about it when it is not known what it waits for."""
+        """Return what to do about it if it is unknown what it waits for."""
         return _PENDING_FIX

@@ -1,1 +1,1 @@
-"""Looking at what belongs to others, and changing nothing: threads, functions, their stacks, objects and who holds them."""
+"""Inspect threads, functions, their stacks, and objects and their holders, without changing any of them."""

@@ -1,7 +1,7 @@
-"""The functions a suspended task is in: its coroutine, what that awaits, what that awaits in turn, and so on.
+"""List the functions a suspended task is in: its coroutine, what that awaits, what that awaits in turn, and so on.
 
-Reading changes nothing. What a suspended function holds is asked of the garbage collector and not of ``f_locals``,
-which up to 3.12 is the very dict that ``locals()`` has given to the function.
+This changes nothing. What a suspended function holds is taken from the garbage collector and not from ``f_locals``, which
+up to 3.12 is the very dict that ``locals()`` has returned to the function.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The functions a thread is in: where they are, their variables, and what an expression in them stands for.
+"""Inspect the functions a thread is in: their places, their variables, and the values of expressions in them.
 
-Reading changes nothing: an attribute is looked up without running anybody's code, and the copy of a function's
-variables that CPython makes up to 3.12 is emptied again, since it would keep every value alive until the function
-ends. (Unless the function has asked for its ``locals()`` itself: that is the same dict.)
+This changes nothing: attributes are looked up without running any code. Up to 3.12 CPython makes a copy of a function's
+variables, which is emptied again, because it would keep every value alive until the function ends. (Unless the function
+has called ``locals()`` itself, as that is the same dict.)
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Looking at objects and functions that belong to others: what they are, by the names of their classes, and where.
+"""Inspect objects and functions on the heap: what they are, by the names of their classes, and where.
 
-Nothing here runs code of what it looks at; so not even ``isinstance``, which may ask an object for its ``__class__``.
+Nothing here runs code of the objects it inspects; not even ``isinstance``, which may ask an object for its ``__class__``.
 """
 
 from __future__ import annotations

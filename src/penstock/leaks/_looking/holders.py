@@ -1,8 +1,8 @@
-"""Who holds an object: its referrers, followed backwards to where a person finds them in the code.
+"""Find who holds an object: follow its referrers backwards, to places that a person can find in the code.
 
-Whether something is a leak may depend on who holds it: a global of a module can still use it, a connection pool will.
-And whoever is to mend a leak wants to know whose variable it is in. Unlike ``graph``, which counts references for a
-proof, this only looks, and gives up when it has looked at much.
+Whether something is a leak may depend on who holds it: the global of a module can still use it, a connection pool will.
+And whoever fixes a leak wants to know which variable holds it. Unlike ``graph``, which counts references for a proof, this
+is a limited search, which gives up after many objects.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ class Search:
         found: dict[str, None] = {}
         chain, known = [id(thing)], {id(thing)}
         behind_a_coroutine: set[int] = set()  # that says enough: who awaits it, and what those hold, does not
-        for i in chain:  # grows while it is walked
+        for i in chain:  # grows during the loop
             current = self._objects[i]
             holding.chain.append(current)
             if i in self._globals:

@@ -1,7 +1,7 @@
-"""Who has an object in hand: in a variable, in the middle of a loop over it, or of one of its methods.
+"""Find who is using an object: has it in a variable, or is in a loop over it or in one of its methods.
 
-A cursor, a response or an asynchronous generator that is half read is no leak while another thread or task goes on
-with it; unless that has leaked itself, and what it holds with it.
+A half-read cursor, response or asynchronous generator is no leak while another thread or task is still using it, unless
+that thread or task has leaked itself.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def users_of(thing: object) -> Iterator[Hashable]:
     Never those of the thread and task that asks. Looks at the whole heap.
     """
     todo, known = [thing], {id(thing)}
-    for current in todo:  # grows while it is walked
+    for current in todo:  # grows during the loop
         yield from _running_users(current)
         for referrer in gc.get_referrers(current):
             if suspended_frame(referrer) is None or is_running(referrer) or id(referrer) in known:

@@ -1,8 +1,8 @@
-"""What the interpreter keeps for a function that is active: its variables, its function object, its stack.
+"""Read which objects an active function holds from the interpreter's memory: variables, function object, stack.
 
-CPython shows none of this to the garbage collector while the function runs, and offers no other way to see it. So it
-is read where it lies: the addresses only, as numbers to compare with ``id()``, by way of ``/proc/self/mem``, which
-answers a wrong address with an error and not with a crash. Nothing is followed and nothing is written.
+CPython shows none of this to the garbage collector while the function runs, and offers no other way to see it. So the
+addresses are read from memory, as numbers to compare with ``id()``. They are read through ``/proc/self/mem``, where a
+wrong address gives an error and not a crash. No pointer is followed and nothing is written.
 
 The layout is that of CPython 3.11, 3.12 and 3.13 (``Include/internal/pycore_frame.h``). Each frame read is checked: it
 must name its own code and its own frame object where the layout says so. On systems without ``/proc/self/mem``, and

@@ -1,12 +1,12 @@
-"""How high the evaluation stack of a blocked function is, and what it calls, worked out from its bytecode.
+"""Work out from its bytecode how high the evaluation stack of a blocked function is, and what it is calling.
 
-A function that is in the middle of a call keeps more alive than its local variables: the ``__exit__`` of a ``with``
-block, the iterator of a ``for`` loop, the callable and its arguments. How much of the stack is in use is not written
-down anywhere while the function runs, but the code determines it. This module steps through the code and remembers,
-per slot, which expression filled it: the number of slots tells what of the memory behind the variables is stack, and
-the expressions tell what is being called.
+A function in the middle of a call keeps more alive than its local variables: the ``__exit__`` of a ``with`` block, the
+iterator of a ``for`` loop, the callable and its arguments. How much of the stack is in use is not recorded while the
+function runs, but its code determines it. This module steps through the code and notes, for each slot, which expression
+filled it. The number of slots tells how much of the memory behind the variables is stack, and the expressions tell what is
+being called.
 
-Code whose stack does not add up is given up.
+If the stack of some code does not add up, nothing is claimed about it.
 """
 
 from __future__ import annotations

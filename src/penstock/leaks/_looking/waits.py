@@ -1,7 +1,7 @@
-"""What a blocked thread waits for, told by the functions it is in.
+"""Find out what a blocked thread waits for, from the functions it is in.
 
-A wait of the standard library that is written in Python has the object in its variables. One that is written in C
-(``lock.acquire()``, ``SimpleQueue.get()``) is an instruction of the function that called it, whose operands
+If a waiting function of the standard library is written in Python, its variables hold the object. If it is written in C
+(``lock.acquire()``, ``SimpleQueue.get()``), it shows as an instruction of the function that called it, whose operands
 ``stack`` works out.
 """
 

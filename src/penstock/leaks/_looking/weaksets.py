@@ -1,4 +1,4 @@
-"""Look at a ``WeakSet`` that other threads change meanwhile."""
+"""Read a ``WeakSet`` safely while other threads may be changing it."""
 
 from __future__ import annotations
 

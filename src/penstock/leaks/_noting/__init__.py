@@ -1,1 +1,1 @@
-"""Noting, while somebody watches, where threads and tasks are started and things are made."""
+"""Record where threads and tasks are started and things are made, while a snapshot or ``trace_starts()`` is active."""

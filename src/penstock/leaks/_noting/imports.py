@@ -1,6 +1,6 @@
-"""Take note of what is made by modules that are yet to be imported.
+"""Extend recording to modules that are imported later.
 
-``origins`` wraps what modules have when watching begins. A script imports most of its modules later.
+``origins`` wraps the modules that are loaded when watching begins, but a script imports most of its modules after that.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Where things were started and made, under whom, and which resources are about.
+"""Record where threads, tasks, queues and so on were started or made, and by which test; ``trace_starts()``.
 
-Nothing in the standard library says afterwards where a thread was started or a queue was made. So while somebody
-watches (a snapshot is alive, or ``trace_starts()`` is on), the methods that start threads, tasks and processes and
-that make queues, events and the like are wrapped, and note the line that called them: about a microsecond each. Once
-installed the wrappers stay, since others may have wrapped them in turn; while nobody watches they only call on.
+Nothing in the standard library says afterwards where a thread was started or a queue was made. So while a snapshot is
+alive, or ``trace_starts()`` is on, the methods that start threads, tasks and processes, and those that make queues,
+events and the like, are wrapped and record the line that called them: about a microsecond each. Once installed the
+wrappers stay, since others may have wrapped them in turn; while nobody watches they only call the original.
 
-Notes are kept by weak reference: they keep nothing alive.
+The records refer to things weakly, so they keep nothing alive.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ __all__ = [
 
 _MAX_STACK = 30
 
-# Modules that start or make things on behalf of whoever called them.
+# Modules that start or make things on behalf of their callers; the place noted is the caller's.
 _GO_BETWEENS = frozenset(
     {"anyio", "asyncio", "concurrent", "contextlib", "functools", "multiprocessing", "penstock", "queue", "selectors"}
     | {"socket", "socketserver", "subprocess", "tempfile", "threading", "trio"}
     | {"aiohttp", "http", "httpcore", "httpx", "psycopg", "psycopg_pool", "pymongo", "requests", "urllib", "urllib3"}
 )
 
-# Modules whose classes are made of others that are noted too.
+# Modules whose objects contain other objects that are noted too.
 _MADE_OF_PARTS = frozenset({"concurrent.futures._base", "queue", "threading"})
 
-#: The test, or other owner, that what is started now belongs to. Threads and tasks inherit it from their starter.
+#: The test, or other owner, of everything started now. Threads and tasks inherit it from their starter.
 current_scope: ContextVar[str | None] = ContextVar("penstock_leak_scope", default=None)
 
 
 class Place:
-    """A line of code. Finds out which one when somebody asks: it is noted often and read rarely."""
+    """A line of code. The line number is computed only on demand, as places are noted often and read rarely."""
 
     __slots__ = ("_offset", "code", "module")
 
@@ -65,7 +65,7 @@ class Place:
 
     @property
     def line(self) -> int:
-        """The number of the line."""
+        """The line number."""
         lines = (line for begin, end, line in self.code.co_lines() if begin <= self._offset < end)
         return next(lines, None) or self.code.co_firstlineno
 
@@ -79,12 +79,12 @@ class Place:
 
 
 class Note:
-    """What was noted when something was started or made.
+    """The record made when something was started or made.
 
     Attributes:
         place: the line of user code that did it.
         scope: the value of ``current_scope``.
-        at: when, on the monotonic clock.
+        at: when that was, on the monotonic clock.
     """
 
     __slots__ = ("_stack", "at", "place", "scope")
@@ -102,13 +102,13 @@ class Note:
 
 
 class OwnWeakSet(WeakSet[Any]):
-    """A weak set of this package's own, through which nobody would wake anything: snapshots are made of these."""
+    """A weak set of this package's own, known to wake nothing, which proofs therefore ignore. Snapshots consist of these."""
 
     def __init__(self, things: Iterable[Any] = ()) -> None:
         super().__init__(things)
         _own_weak_sets.add(self)
 
-    # A WeakSet has no hash, and this one stands in another.
+    # A WeakSet is not hashable, and this one has to be: it is a member of another.
     __hash__ = object.__hash__  # type: ignore[assignment]
 
     def __eq__(self, other: object) -> bool:
@@ -122,7 +122,7 @@ def own_weak_sets() -> list[set[Any]]:
 
 notes: WeakKeyDictionary[Any, Note] = WeakKeyDictionary()
 
-#: Cursors, responses and the like made while somebody watched and still there.
+#: Cursors, responses and the like that were made while somebody watched and still exist.
 resources: WeakKeyDictionary[Any, None] = WeakKeyDictionary()
 
 _own_weak_sets: WeakSet[OwnWeakSet] = WeakSet()
@@ -132,7 +132,7 @@ _wrapped: set[tuple[str, str]] = set()
 
 
 def note_of(thing: object) -> Note | None:
-    """Return what was noted of ``thing``, if anything was."""
+    """Return the record for ``thing``, if there is one."""
     try:
         return notes.get(thing)
     except TypeError:  # not hashable, or no weak references to it
@@ -140,7 +140,7 @@ def note_of(thing: object) -> Note | None:
 
 
 def place_of(frame: FrameType) -> Place:
-    """Return where ``frame`` is."""
+    """Return the place where ``frame`` is."""
     return Place(frame.f_code, frame.f_lasti, frame.f_globals.get("__name__") or "?")
 
 
@@ -153,7 +153,7 @@ def watched(owner: object) -> None:
 
 
 def note_starts() -> None:
-    """Wrap what starts and makes things, of every module that is loaded by now and was not wrapped before."""
+    """Wrap the methods that start and make things, in every module that is loaded by now and was not wrapped before."""
     for target in (*STARTERS, *MAKERS, *RESOURCES):
         if (target.module, target.attribute) not in _wrapped and _is_loaded(target.module):
             _wrapped.add((target.module, target.attribute))
@@ -161,10 +161,10 @@ def note_starts() -> None:
 
 
 class trace_starts:  # noqa: N801  reads as the call it is
-    """Note the whole stack of whoever starts a thread, task or process or makes a primitive, from this call on.
+    """From now on, record the whole stack wherever a thread, task or process is started or a primitive is made.
 
-    Costs some microseconds for each of those. Without it only the line is known, and only while a ``leakcheck()``
-    runs or a ``snapshot()`` is held. Stays on until :meth:`stop`, or to the end of the block in
+    Costs some microseconds for each. Without it reports know only the line, and only of things started while a
+    ``leakcheck()`` runs or a ``snapshot()`` is held. It stays on until :meth:`stop`, or to the end of the block in
     ``with trace_starts():``.
     """
 
@@ -173,7 +173,7 @@ class trace_starts:  # noqa: N801  reads as the call it is
         note_starts()
 
     def stop(self) -> None:
-        """Note no more stacks."""
+        """Stop recording stacks. Idempotent."""
         _tracers.pop(id(self), None)
         _watchers.pop(id(self), None)
 

@@ -1,8 +1,8 @@
-"""Where descriptors were opened that no Python object owns: by ``os.open``, ``os.dup``, ``os.pipe``, ``detach()``...
+"""Record where descriptors without a Python object were opened: by ``os.open``, ``os.dup``, ``os.pipe``, ``detach()``...
 
-Such a number tells nothing of itself. So while somebody watches, these functions note the line that called them, as
-those do that start threads (``origins``). It also tells what Python code has opened, and must close, from what a
-library in C or Rust has opened and looks after.
+A bare number tells nothing about its origin. So while somebody watches, these functions record the line that called them,
+as ``origins`` does for those that start threads. This also distinguishes descriptors that Python code has opened, and must
+close, from those that a library in C or Rust has opened and takes care of.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which methods start threads and tasks, make primitives, and open resources: what ``origins`` wraps.
+"""The methods that ``origins`` wraps: those that start threads and tasks, make primitives, and open resources.
 
-Found by name in modules that are loaded anyway; nothing is imported for it, and what another version of a library
-does not have is passed over.
+They are looked up by name in modules that are loaded already. Nothing is imported for this, and names that a version of a
+library does not have are skipped.
 """
 
 from __future__ import annotations

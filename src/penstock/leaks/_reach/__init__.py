@@ -1,1 +1,1 @@
-"""Who can reach an object: every reference counted, as a proof needs it."""
+"""Find out who can reach an object, with every reference accounted for, as the proof needs it."""

@@ -1,7 +1,7 @@
-"""References that nobody would wake a thread or task through.
+"""References through which nobody would wake a thread or task, so that the search need not follow them.
 
-Each is a list some library keeps for its own ends: to join threads at exit, to number them, to find out what is
-left. They are counted like all references, and not followed. What is not in here is followed.
+Each is in a list that some library keeps for its own purposes: to join threads at exit, to number them, to find out what
+is left. They are counted like all references, but not followed. All others are followed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What may still run when an object is dropped: the one way in which garbage can wake somebody.
+"""Tell whether dropping an object may run code, which is the one way in which garbage can wake somebody.
 
-A thread that waits keeps everything in its functions alive, so nothing of that is ever dropped. A task that nobody
-else can reach is garbage together with all it holds; Python will drop the lot sooner or later, and a finalizer or a
-``finally:`` in there could then complete what the task waits for.
+A waiting thread keeps everything in its functions alive, so none of that is ever dropped. But a task that nobody else can
+reach is garbage, together with all it holds. Python will drop it sooner or later, and a finalizer or ``finally:`` in there
+could then complete what the task waits for.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Which references the functions of a parked thread hold, though the garbage collector does not show them.
+"""List the references that the functions of a parked thread hold and the garbage collector does not show.
 
-A *credit* explains one reference. It is given only for a reference that is certainly there:
+Each is called a *credit*, and explains one reference. A credit is given only for a reference that certainly exists:
 
 * each active function holds its function object, the values of its local variables, and its cells;
 * its evaluation stack holds the bound method ``__exit__`` of a ``with`` block, the iterator of a ``for`` loop, and,

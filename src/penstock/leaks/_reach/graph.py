@@ -1,4 +1,4 @@
-"""Who can reach an object: its references, counted, and followed backwards.
+"""Find out who can reach an object, by counting its references and following them backwards.
 
 CPython's collector subtracts the references it can see from an object's reference count; what is left comes from
 outside. This does the same, but only for the objects from which the targets can be reached: it starts at the targets

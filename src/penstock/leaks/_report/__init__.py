@@ -1,1 +1,1 @@
-"""What a check finds, as data and as text to read."""
+"""The result of a check, as data and as readable text."""

@@ -1,4 +1,4 @@
-"""What a check finds: leaks, and the report that holds them. Plain data: nothing in here keeps what leaked alive."""
+"""The result of a check: ``Leak`` and ``LeakReport``. Plain data, which keeps nothing that leaked alive."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ Kind = Literal[
 class Leak:
     """One thing that outlived the scope it was made in.
 
-    Places are text, ``file:line in function``. Fields that could not be found out are None or empty.
+    Places are text: ``file:line in function``. Fields that could not be determined are None or empty.
 
     Attributes:
-        kind: what it is.
-        name: what its owner calls it: the name of a thread or task, the command of a process, the path of a file.
+        kind: the kind of thing, such as ``"thread"`` or ``"socket"``.
+        name: what identifies it to people: the name of a thread or task, the command line of a process, the path of a
+            file.
         fix: the likely remedy, in one sentence.
-        proven: True when it has been proven that nothing in this process can ever wake it; otherwise it is suspected.
-        verdict: why it is proven, or what stands in the way of a proof.
+        proven: True if it has been proven that nothing in this process can ever wake it; otherwise it is suspected.
+        verdict: the reason it counts as proven, or what prevents a proof.
         started_at: where it was started or made.
-        start_stack: the calls that led there, outermost first; known while ``trace_starts()`` is on.
-        blocked_on: the operation it waits in and the object it waits on.
+        start_stack: the calls that led there, outermost first; known only while ``trace_starts()`` is on.
+        blocked_on: the operation it is blocked in, and the object it waits for.
         created_at: where that object was made.
         holders: who holds that object, or its other ends.
-        open_ends: how many other ends of that object are open, of pipes and channels.
+        open_ends: for a pipe or channel, how many of its other ends are open.
         stack: where it is now, outermost call first.
-        waited_seconds: for how long at least it has been there.
-        scope: the test, or other owner, that it was started under (see ``penstock.pytest_plugin``).
-        identity: tells this leak from others of its kind, for as long as it lives; not part of comparisons.
+        waited_seconds: how long, at least, it has been there.
+        scope: the test or other owner that it was started under (see ``penstock.pytest_plugin``).
+        identity: distinguishes this leak from others of its kind while it exists; not part of comparisons.
     """
 
     kind: Kind
@@ -54,7 +55,7 @@ class Leak:
     identity: Hashable = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a dict that JSON can hold."""
+        """Return the fields as a dict, ready for ``json.dumps``."""
         return {
             "kind": self.kind,
             "name": self.name,
@@ -75,11 +76,11 @@ class Leak:
 
 @dataclass(frozen=True, slots=True)
 class LeakReport:
-    """Every leak a check found, proven ones first. True when there are any; ``str()`` is the report to read.
+    """All leaks that a check found, proven ones first. It is true if there are any; ``str()`` is the readable report.
 
     Attributes:
-        leaks: what was found.
-        waited_seconds: how long the check was patient with stragglers.
+        leaks: the leaks; ``len()`` and iterating work on the report too.
+        waited_seconds: how long the check has waited for things on their way out.
     """
 
     leaks: tuple[Leak, ...] = ()
@@ -87,7 +88,7 @@ class LeakReport:
 
     @property
     def proven(self) -> tuple[Leak, ...]:
-        """Those of which it is certain that they will never end."""
+        """The leaks that are proven never to end."""
         return tuple(leak for leak in self.leaks if leak.proven)
 
     def counts(self) -> dict[str, int]:
@@ -98,7 +99,7 @@ class LeakReport:
         return counts
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as a dict that JSON can hold."""
+        """Return the report as a dict, ready for ``json.dumps``."""
         return {
             "leaks": [leak.to_dict() for leak in self.leaks],
             "proven": len(self.proven),

@@ -1,4 +1,4 @@
-"""Places and stacks as people want to read them: short paths, the calls of other people's code folded, no secrets."""
+"""Format places and stacks for people: with short paths, calls inside libraries folded, and no secrets."""
 
 from __future__ import annotations
 

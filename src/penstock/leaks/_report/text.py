@@ -1,7 +1,7 @@
-"""The report as text: what a tired engineer reads first, in the order in which the questions come.
+"""Format a report as text, in the order in which a tired engineer asks the questions.
 
 What is it, will it ever end, where was it started, what does it wait for and who could end that, where is it now, and
-last, next to the prompt, what to change. A proof and a suspicion speak in different voices.
+last, next to the prompt, what to change. Proven and suspected leaks are worded differently.
 """
 
 from __future__ import annotations
