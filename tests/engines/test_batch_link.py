@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 import pytest
 
+from penstock.core.cancel import CancelScope
 from penstock.engines.batch_link import BatchLink
 from penstock.errors import BrokenError
-from tests.core.threads import start, wait_until
+from tests.core.threads import PATIENCE, start, wait_until
 
 SCHEMA = pa.schema([("t", pa.string())])
 WIDE_BYTES = 100
@@ -43,6 +45,60 @@ def test_beside_a_narrow_batch_the_next_ones_are_read() -> None:
     feeding.wait_parked()
     assert reading.asked_for == [10, 20, 30, 40]
     assert len(list(_ended(link, feeding, batches))) == 5
+
+
+def test_small_batches_that_wait_are_taken_as_one() -> None:
+    """In order, up to a quarter of an ordinary batch; an encoder that waits gets a batch at once."""
+    link, has_one = BatchLink(wide_bytes=800, name="test"), threading.Event()
+    sizes = [*range(1, 41), 300, *range(1, 6)]
+
+    def reading() -> Iterator[pa.RecordBatch]:
+        yield batch(sizes[0])
+        has_one.wait(PATIENCE)
+        yield from map(batch, sizes[1:])
+
+    feeding = start(lambda: link.feed(SCHEMA, reading()))
+    batches = iter(link.batches())
+    taken = [next(batches)]
+    has_one.set()
+    feeding.wait_parked()
+    taken += _ended(link, feeding, batches)
+    assert [len(text) for each in taken for text in each["t"].to_pylist()] == sizes
+    assert [each.num_rows for each in taken[:2]] == [1, 9]
+    assert all(each.nbytes <= 100 or each.num_rows == 1 for each in taken)
+    assert link.rows == len(sizes)
+    assert link.state().bytes_in == link.state().bytes_out
+
+
+def test_batches_of_another_schema_are_not_joined() -> None:
+    """They come as they were given, for the encoder to refuse."""
+    other = pa.RecordBatch.from_pydict({"other": [1]})
+    link = BatchLink(wide_bytes=8000, name="test")
+    feeding = start(lambda: link.feed(SCHEMA, [batch(1), other]))
+    feeding.result()
+    batches = iter(link.batches())
+    assert list(_ended(link, feeding, batches)) == [batch(1), other]
+
+
+def test_small_batches_do_not_outlive_a_cancel_or_the_encoder() -> None:
+    """Adding one to those that wait needs no waiting, and still ends when it should."""
+
+    def endless() -> Iterator[pa.RecordBatch]:
+        while True:
+            yield batch(1)
+
+    link = BatchLink(wide_bytes=1 << 40, name="test")
+    call = CancelScope()
+    feeding = start(lambda: _under(call, lambda: link.feed(SCHEMA, endless())))
+    wait_until(lambda: link.state().bytes_in > 1000)
+    call.cancel()
+    feeding.result()
+    assert call.cancelled_caught
+    feeding = start(lambda: link.feed(SCHEMA, endless()))
+    link.end_reading(OSError("no more"))
+    with pytest.raises(OSError, match="no more"):
+        feeding.result()
+    link.end_writing(None)
 
 
 def test_beside_a_wide_batch_nothing_is_read() -> None:
@@ -120,6 +176,11 @@ def test_neither_end_holds_on_to_a_batch_it_has_given_away(size: int) -> None:
     assert second is given[1]()
     del second
     assert len(list(_ended(link, feeding, batches))) == 1
+
+
+def _under(scope: CancelScope, call: Callable[[], None]) -> None:
+    with scope:
+        call()
 
 
 def _ended(link: BatchLink, feeding: object, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

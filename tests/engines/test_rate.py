@@ -81,11 +81,11 @@ def test_a_limited_copy_says_that_the_limit_held_it_back() -> None:
 
 
 def test_a_table_is_held_to_its_arrow_bytes() -> None:
-    """Between batches."""
-    batch = pa.record_batch([pa.array(range(1000), pa.int64())], schema=SCHEMA)
+    """Between batches; these are too large to be joined on the way."""
+    batch = pa.record_batch([pa.array(range(20_000), pa.int64())], schema=SCHEMA)
     table = MemoryTable()
-    outcome = run(BatchesSource(SCHEMA, [batch] * 4), table, bwlimit=80_000)
-    assert len(table.rows) == 4000
+    outcome = run(BatchesSource(SCHEMA, [batch] * 4), table, bwlimit=1_600_000)
+    assert len(table.rows) == 80_000
     assert outcome.stages[-1].held_back_seconds > 0.1
 
 

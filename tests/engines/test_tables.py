@@ -28,6 +28,11 @@ def batches(count: int) -> list[Any]:
     return [pa.record_batch([pa.array([i, i])], schema=SCHEMA) for i in range(count)]
 
 
+def large_batches(count: int) -> list[Any]:
+    """Too large to be joined on the way."""
+    return [pa.record_batch([pa.array([i] * 20_000)], schema=SCHEMA) for i in range(count)]
+
+
 def endless() -> Iterator[Any]:
     while True:
         yield from batches(1)
@@ -66,7 +71,7 @@ def test_a_failing_source_is_rolled_back() -> None:
     """Its own error comes out, bare."""
     table, cause = MemoryTable([OLD]), SourceError("connection lost")
     with pytest.raises(SourceError) as caught:
-        run(BatchesSource(SCHEMA, [*batches(3), cause]), table)
+        run(BatchesSource(SCHEMA, [*large_batches(3), cause]), table)
     assert caught.value is cause
     assert not hasattr(cause, "__notes__")
     assert table.rows == [OLD]
@@ -86,7 +91,7 @@ def test_a_rollback_that_fails_is_told_besides() -> None:
     cause = SourceError("connection lost")
     table = MemoryTable(fail_to_roll_back=SinkError("could not roll back"))
     with pytest.raises(SourceError) as caught:
-        run(BatchesSource(SCHEMA, [*batches(3), cause]), table)
+        run(BatchesSource(SCHEMA, [*large_batches(3), cause]), table)
     assert caught.value is cause
     assert cause.__notes__ == ["also, in the sink: could not roll back"]
 
@@ -100,7 +105,7 @@ def test_a_load_that_stops_early_is_no_success() -> None:
             return Receipt("memory table", 1)
 
     with pytest.raises(SinkError, match="stopped reading before the end"):
-        run(BatchesSource(SCHEMA, batches(5)), Lazy())
+        run(BatchesSource(SCHEMA, large_batches(5)), Lazy())
 
 
 def test_a_table_that_is_there_is_found_before_the_source_is_read() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
 from penstock._extras import need
+from penstock.core.cancel import check_cancelled
 from penstock.core.channel import ReceiveChannel, SendChannel, channel
 from penstock.engines.links import LinkState
 from penstock.engines.stopwatch import Stopwatch
@@ -19,6 +22,9 @@ __all__ = ["BatchLink"]
 _WAITING = 2
 """How many batches may wait. Who writes a row group of Parquet takes several at once and then none for a while."""
 
+_JOINED_SHARE = 8
+"""Small batches are joined up to one part in so many of a wide one: a quarter of what sources aim at."""
+
 
 @final
 class BatchLink:
@@ -28,6 +34,9 @@ class BatchLink:
     encoder has finished with it and asks for more. The schema goes ahead of the batches, so that even an empty result
     has a header.
 
+    Handing over and encoding a batch takes some hundred microseconds, however few rows it has. So small ones that wait are
+    joined, and taken as one. None is held back for that: an encoder that waits gets a batch at once.
+
     Args:
         wide_bytes: batches of more bytes are wide. Sources cut batches smaller, so these hold a single row, or nearly.
         name: the link's name in messages.
@@ -35,6 +44,9 @@ class BatchLink:
 
     def __init__(self, *, wide_bytes: int, name: str) -> None:
         self._wide_bytes = wide_bytes
+        self._joined_bytes = wide_bytes // _JOINED_SHARE
+        self._joining = _thread.allocate_lock()
+        self._last = _Waiting()
         self._send: SendChannel[object]
         self._receive: ReceiveChannel[object]
         self._send, self._receive = channel(_WAITING, name=name)
@@ -60,12 +72,26 @@ class BatchLink:
         for batch in batches:
             size = batch.nbytes
             self._bytes_in += size
-            self._put(batch)
+            if not self._join(batch, size):
+                self._last = _Waiting([batch], size)
+                self._put(self._last)
             del batch  # or it would be kept alive while the next one is read
             if size > self._wide_bytes:
                 with self._write_blocked:
                     self._send_done.send(None)
                 _give_back()
+
+    def _join(self, batch: pa.RecordBatch, size: int) -> bool:
+        """Add a small batch to the last one that waits; False if none does, it would be too much, or nobody reads."""
+        check_cancelled()
+        with self._joining:
+            last = self._last
+            fits = size > 0 and last.size > 0 and last.size + size <= self._joined_bytes
+            if fits and not self._read_closed:
+                last.batches.append(batch)
+                last.size += size
+                return True
+        return False
 
     def _put(self, item: object) -> None:
         with self._write_blocked:
@@ -83,20 +109,23 @@ class BatchLink:
 
     def take_batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the batches until the source has ended; raise its error if it has failed."""
-        batches = iter(self._receive)
+        handed_over = iter(self._receive)
         while True:
             with self._read_blocked:
-                item = next(batches, None)
+                item = next(handed_over, None)
             if item is None:
                 return
-            batch: pa.RecordBatch = item  # type: ignore[assignment]  # feed() puts nothing else
-            self._bytes_out += batch.nbytes
-            self._rows_out += batch.num_rows
-            is_wide = batch.nbytes > self._wide_bytes
-            del item
-            yield batch
-            del batch  # or it would be kept alive while the next one is waited for
-            if is_wide:
+            waiting: _Waiting = item  # type: ignore[assignment]  # feed() puts nothing else
+            with self._joining:
+                size, waiting.size = waiting.size, 0  # from here on nothing is added to it
+            self._bytes_out += size
+            batches = _as_one(waiting.batches)
+            while batches:
+                batch = batches.pop(0)
+                self._rows_out += batch.num_rows
+                yield batch
+                del batch  # or it would be kept alive while the next one is waited for
+            if size > self._wide_bytes:
                 with self._read_blocked:
                     self._receive_done.receive()
 
@@ -126,6 +155,30 @@ class BatchLink:
             _end(end, error)
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """Batches that wait to be taken together.
+
+    Attributes:
+        batches: one, or several small ones.
+        size: their bytes; 0 when they have been taken.
+    """
+
+    batches: list[pa.RecordBatch] = field(default_factory=list)
+    size: int = 0
+
+
+def _as_one(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    """Join batches; return them as they are if they are not of one schema, which the encoder is to say."""
+    if len(batches) == 1:
+        return batches
+    arrow = _pyarrow()
+    try:
+        return [arrow.concat_batches(batches)]
+    except arrow.ArrowException:
+        return batches
+
+
 def _end(end: SendChannel[Any] | ReceiveChannel[Any], error: BaseException | None) -> None:
     if error is None:
         end.close()
@@ -134,8 +187,12 @@ def _end(end: SendChannel[Any] | ReceiveChannel[Any], error: BaseException | Non
 
 
 def _give_back() -> None:
-    """Make Arrow return free memory to the system; called in the thread that had allocated it."""
-    need("pyarrow", extra="arrow", why="hold tables").default_memory_pool().release_unused()
+    """Have Arrow give back to the system what it keeps of the memory that is free now, in the thread that had it."""
+    _pyarrow().default_memory_pool().release_unused()
+
+
+def _pyarrow() -> Any:
+    return need("pyarrow", extra="arrow", why="hold tables")
 
 
 class _HandedOver:
