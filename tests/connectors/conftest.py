@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from penstock.connectors.sqlite import _pages
+from penstock.connectors.sqlite._order import Stretch
+from penstock.connectors.sqlite._rows import Rows
 from tests.connectors.mysql_parts import no_settings_from_outside, nobody_left
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @pytest.fixture
@@ -18,3 +25,27 @@ def mysql_alone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch,
     yield
     if database is not None:
         nobody_left(database)
+
+
+@pytest.fixture
+def no_python_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail where rows would be taken one by one."""
+
+    def refuse(self: Rows) -> list[Any]:
+        raise AssertionError("rows were taken one by one")
+
+    monkeypatch.setattr(Rows, "take", refuse)
+
+
+@pytest.fixture
+def row_pages(monkeypatch: pytest.MonkeyPatch) -> list[Stretch]:
+    """The pages that were read row by row."""
+    seen: list[Stretch] = []
+    really = _pages.Pages._row_by_row
+
+    def noting(self: _pages.Pages, page: Stretch) -> Iterator[pa.RecordBatch]:
+        seen.append(page)
+        return really(self, page)
+
+    monkeypatch.setattr(_pages.Pages, "_row_by_row", noting)
+    return seen

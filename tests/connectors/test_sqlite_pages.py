@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import math
-import sqlite3
-import struct
-from collections.abc import Iterable, Iterator
-from contextlib import closing
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from penstock.connectors.sqlite import _packing, _paged, _pages
-from penstock.connectors.sqlite._rows import Rows
+from penstock.connectors.sqlite._order import Stretch
 from penstock.errors import SourceError
 from penstock.flow.losses import Losses
 from tests.connectors.parts import Cancellable, read_table, source_of
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-MANY = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {}) "
+from tests.connectors.sqlite_parts import ANYTHING, FLOATS, INTEGERS, MANY, TEXTS, fill, outcome
 
 
 @pytest.fixture
@@ -30,66 +23,7 @@ def uri(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'data.db'}"
 
 
-@pytest.fixture
-def no_python_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail where rows would be taken one by one."""
-
-    def refuse(self: Rows) -> list[Any]:
-        raise AssertionError("rows were taken one by one")
-
-    monkeypatch.setattr(Rows, "take", refuse)
-
-
-@pytest.fixture
-def row_pages(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """The pages that were read row by row: first and last number."""
-    seen: list[tuple[int, int]] = []
-    really = _pages.Pages._row_by_row
-
-    def noting(self: _pages.Pages, first: int, last: int) -> Iterator[pa.RecordBatch]:
-        seen.append((first, last))
-        return really(self, first, last)
-
-    monkeypatch.setattr(_pages.Pages, "_row_by_row", noting)
-    return seen
-
-
-def fill(uri: str, *statements: str | tuple[str, list[Any]]) -> None:
-    with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as connection:
-        for statement in statements:
-            if isinstance(statement, str):
-                connection.execute(statement)
-            else:
-                connection.executemany(*statement)
-        connection.commit()
-
-
-def exactly(table: pa.Table) -> list[tuple[Any, ...]]:
-    """Every value, doubles by their bits: -0.0 is not 0.0."""
-    columns = [
-        [struct.pack("<d", value) if isinstance(value, float) else value for value in column.to_pylist()]
-        for column in table.columns
-    ]
-    return list(zip(*columns, strict=True))
-
-
-def outcome(uri: str, **options: Any) -> object:
-    """What reading gives: types and values, and what was lost; or what is said against it."""
-    losses = Losses()
-    source = source_of(uri, losses=losses, **options)
-    try:
-        table = read_table(source)
-    except SourceError as exc:
-        return str(exc).partition(".db")[2].removeprefix(" t").removeprefix(": ")
-    return table.schema, exactly(table), losses.told(), source.rows_read
-
-
 DECLARATIONS = ["INTEGER", "BOOLEAN", "TEXT", "REAL", "NUMERIC", "BLOB", "DATE", ""]
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampled_from(
-    ["null", "NULL", "", "1", "0", "-0.0", '"', "\\", '\\"', "a,b", "\n", "\r\n", "\0", "a\0b", "\x1f\x7f", "é", "🌊"]
-)
-INTEGERS = st.sampled_from([0, 1, -1, 2**53, 2**53 + 1, 2**63 - 1, -(2**63)]) | st.integers(-(2**63), 2**63 - 1)
-FLOATS = st.floats(allow_nan=False) | st.decimals(-(10**6), 10**6, places=2).map(float)
 FITTING: dict[str, st.SearchStrategy[Any]] = {
     "INTEGER": INTEGERS,
     "BOOLEAN": st.integers(0, 1),
@@ -100,7 +34,6 @@ FITTING: dict[str, st.SearchStrategy[Any]] = {
     "DATE": TEXTS,
     "": TEXTS | INTEGERS | FLOATS | st.binary(max_size=6),
 }
-ANYTHING = st.none() | INTEGERS | FLOATS | TEXTS | st.binary(max_size=6)
 
 
 @st.composite
@@ -127,7 +60,7 @@ def test_pages_are_what_rows_are(
     if is_small:
         wanted["batch_bytes"] = 4 * 64 * len(declared) * 16  # pages of 16 rows
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_pages.Pages, "_packed", lambda _self, _first, _last: None)
+        patch.setattr(_pages.Pages, "_packed", lambda _self, _page: None)
         one_by_one = outcome(uri, **wanted)
     assert outcome(uri, **wanted) == one_by_one
 
@@ -215,7 +148,7 @@ def test_a_negative_zero_keeps_its_sign(uri: str) -> None:
     assert math.copysign(1, read_table(source_of(uri, table="t"))["d"].to_pylist()[0]) == -1
 
 
-def test_a_condition_and_a_limit_hold_across_pages(uri: str, row_pages: list[tuple[int, int]]) -> None:
+def test_a_condition_and_a_limit_hold_across_pages(uri: str, row_pages: list[Stretch]) -> None:
     """Pages without a row are none; the limit counts what is wanted."""
     fill(uri, "CREATE TABLE t (a INTEGER, b TEXT)", "INSERT INTO t " + MANY.format(20000) + "SELECT i, 'x' || i FROM n")
     wanted = {"where": "a > 5000 AND (a < 5003 OR b IN ('x19999', 'x20000'))", "batch_bytes": 20_000}
@@ -267,10 +200,8 @@ def test_beyond_the_limit_nothing_is_held_against_the_table(uri: str) -> None:
     ("wanted", "why"),
     [
         ({"query": "SELECT * FROM t"}, "a query has no row numbers to page by"),
-        ({"table": "v"}, "only a table itself has row numbers to page by"),
-        ({"table": "w"}, "only a table itself has row numbers to page by"),
-        ({"table": "n"}, "only a table itself has row numbers to page by"),
-        ({"table": "f"}, "only a table itself has row numbers to page by"),
+        ({"table": "v"}, "only a table itself has row numbers, or a key, to page by"),
+        ({"table": "f"}, "only a table itself has row numbers, or a key, to page by"),
         ({"table": "named"}, "its columns have taken every name of the row number"),
         ({"table": "t", "where": "a = 1"}, "SQLite finds the rows by an index"),
         ({"table": "main.t", "where": "rowid = 1"}, "SQLite finds the rows by an index"),
@@ -291,8 +222,6 @@ def test_what_is_read_row_by_row_is_said_to_be(uri: str, wanted: dict[str, Any],
         "CREATE INDEX i ON t (a)",
         "INSERT INTO t VALUES (1, 2)",
         "CREATE VIEW v AS SELECT * FROM t",
-        "CREATE TABLE w (a TEXT PRIMARY KEY) WITHOUT ROWID",
-        "CREATE TABLE n (rowid TEXT PRIMARY KEY) WITHOUT ROWID",
         "CREATE VIRTUAL TABLE f USING fts5(a)",
         "CREATE TABLE named (rowid, oid, _rowid_)",
     )
@@ -370,7 +299,7 @@ def test_the_row_of_text_that_is_no_text_is_counted_over_all_pages(uri: str) -> 
             read_table(source_of(uri, **reading, batch_bytes=100_000))
 
 
-def test_only_the_page_with_a_misfit_is_read_row_by_row(uri: str, row_pages: list[tuple[int, int]]) -> None:
+def test_only_the_page_with_a_misfit_is_read_row_by_row(uri: str, row_pages: list[Stretch]) -> None:
     """And the next one, as it is likely no better; those after it come packed again."""
     fill(uri, "CREATE TABLE t (a INTEGER)", "INSERT INTO t " + MANY.format(100_000) + "SELECT i FROM n")
     fill(uri, "UPDATE t SET a = 'x' WHERE a = 50000")
@@ -379,10 +308,13 @@ def test_only_the_page_with_a_misfit_is_read_row_by_row(uri: str, row_pages: lis
     assert table["a"].to_pylist() == [*range(1, 50000), None, *range(50001, 100_001)]
     assert sum(loss.count for loss in losses.told()) == 1
     assert len(row_pages) == 2
-    assert row_pages[0][0] <= 50000 <= row_pages[0][1] < row_pages[1][0]
+    ((after,), (last,)), ((after_next,), _last) = [
+        (page.after.values, page.last.values) for page in row_pages if page.after and page.last
+    ]
+    assert after < 50000 <= last == after_next
 
 
-def test_a_page_that_weighs_too_much_is_read_row_by_row(uri: str, row_pages: list[tuple[int, int]]) -> None:
+def test_a_page_that_weighs_too_much_is_read_row_by_row(uri: str, row_pages: list[Stretch]) -> None:
     """Narrow rows, then wide ones: no batch is much larger than asked for."""
     fill(uri, "CREATE TABLE t (s TEXT, b BLOB)", "INSERT INTO t " + MANY.format(20_000) + "SELECT 'x', x'00' FROM n")
     fill(uri, "INSERT INTO t " + MANY.format(30) + "SELECT hex(zeroblob(50000)), zeroblob(50000) FROM n")

@@ -8,14 +8,14 @@ type from its declaration, or from the values of the first batch where the decla
 not fit is an error that names table, column and row, or is treated as ``on_type_loss`` says; none is silently altered. See
 :mod:`penstock.connectors.sqlite._types` for the rules.
 
-A table is read in pages, by row number, in one read transaction. SQLite packs a page into one value, and Arrow takes
-it apart: no Python object per row (:mod:`penstock.connectors.sqlite._packing`). The packing checks every value; a page with one
-that does not fit, or that weighs too much, is read row by row, which finds the words for what is wrong
-(:mod:`penstock.connectors.sqlite._rows`).
+A table is read in pages, by row number or, WITHOUT ROWID, by primary key, in one read transaction
+(:mod:`penstock.connectors.sqlite._order`). SQLite packs a page into one value, and Arrow takes it apart: no Python object per
+row (:mod:`penstock.connectors.sqlite._packing`). The packing checks every value; a page with one that does not fit, or that
+weighs too much, is read row by row, which finds the words for what is wrong (:mod:`penstock.connectors.sqlite._rows`).
 
-Queries, views and tables WITHOUT ROWID are read row by row as a whole. To pack those SQLite would have to number and group their
-rows, which it does by sorting them all, or to start again for every page; and an aggregate function of ours is called for
-every row. It costs: of 16 columns, 4.4 us of processor time a row against 1.7 (November 2026, SQLite 3.40), and the GIL.
+Queries and views are read row by row as a whole. To pack those SQLite would have to number and group their rows, which it does
+by sorting them all, or to start again for every page; and an aggregate function of ours is called for every row. It costs: of
+16 columns, 4.4 us of processor time a row against 1.7 (November 2026, SQLite 3.40), and the GIL.
 
 ADBC, which reads into Arrow without, is not used: it cannot be interrupted, types a column by its first batch, and brings
 an SQLite of its own, when two of them in one process break each other's locks on a file
@@ -140,7 +140,10 @@ class SqliteSource:
                 )
             estimated_rows = database.last_number(self._table) if self._table and not self._is_narrowed else None
         if isinstance(way, TableInPages):
-            reading, why = "pages of rows, which SQLite packs and Arrow unpacks", "the table has row numbers to page by"
+            reading, why = (
+                "pages of rows, which SQLite packs and Arrow unpacks",
+                f"the table has {way.order.called} to page by",
+            )
             consistency = "one read transaction: a snapshot"
         else:
             reading, why = "rows of one SELECT, made Arrow batches a column at a time", way

@@ -1,4 +1,4 @@
-"""Decide whether a table can be read in pages by row number, and build the statements for its pages. Reads no rows."""
+"""Decide whether a table can be read in pages, and build the statements for its pages. Reads no rows."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from typing import Any
 from penstock.connectors._requests import SourceRequest
 from penstock.connectors._sql import quoted, quoted_path, select_statement
 from penstock.connectors.sqlite._database import Database, quoted_column
+from penstock.connectors.sqlite._order import Order, Position, Stretch, order_of
 from penstock.connectors.sqlite._packing import PROBE, PROBED
 
 __all__ = ["TableColumn", "TableInPages", "in_pages"]
 
-_NO_NUMBERS = "only a table itself has row numbers to page by"
 _COMPUTED = 2  # SQLite's number for a generated column that is not stored; one that is has 3
-_ROW_NUMBERS = ("rowid", "_rowid_", "oid")
 _WORDS_BEFORE_BRACKETS = frozenset(("and", "or", "not", "in", "between", "like", "glob", "is", "then", "when", "else"))
 _FUNCTIONS_OF_ARGUMENTS = frozenset(
     ("abs", "coalesce", "ifnull", "instr", "length", "lower", "nullif", "round", "substr", "trim", "typeof", "upper")
@@ -45,17 +44,21 @@ class TableColumn:
 
 @dataclass(frozen=True)
 class TableInPages:
-    """A table with row numbers, and what of it is wanted.
+    """A table with an order, and what of it is wanted.
+
+    Its statements have the parameters of the stretch or position that they are about, and no others: a condition with one
+    of its own is nothing that SQLite plans without a value for it, so it did not come here.
 
     Attributes:
+        order: of the rows.
         columns: to read, in order.
         limit: at most so many rows; None for all.
-        is_range: whether the condition bounds the row number, so that the first and last row wanted are found at once.
+        is_range: whether the condition bounds the order, so that the first and last row wanted are found at once.
     """
 
     _table: str
-    _row_number: str
     _where: str | None
+    order: Order
     columns: tuple[TableColumn, ...]
     limit: int | None
     is_range: bool
@@ -65,33 +68,35 @@ class TableInPages:
         """Whether not every row of a page is wanted."""
         return self._where is not None
 
-    # Numbers stand in the text: beside parameters of ours, one in the condition would be taken for one of them.
-
-    def page(self, selected: str, first: int, last: int) -> str:
+    def page(self, selected: str, stretch: Stretch) -> str:
         """Return the SELECT of a page."""
         # As an operand of unary plus the condition tempts SQLite to no other way through the table than by page.
         where = "" if self._where is None else f" AND +(\n{self._where}\n)"
-        of_page = f"{self._row_number} BETWEEN {first:d} AND {last:d}{where}"
-        return f"SELECT {selected} FROM {self._table} NOT INDEXED WHERE {of_page}"  # noqa: S608 - names are quoted
+        return f"SELECT {selected} FROM {self._table} NOT INDEXED WHERE {self.order.within(stretch)}{where}"  # noqa: S608 - names are quoted
 
-    def rows(self, first: int, last: int, limit: int) -> str:
+    def rows(self, stretch: Stretch, limit: int) -> str:
         """Return the SELECT of a page's rows, at most so many; -1 for all."""
-        return f"{self.page(', '.join(column.sql for column in self.columns), first, last)} LIMIT {limit:d}"
+        return f"{self.page(', '.join(column.sql for column in self.columns), stretch)} LIMIT {limit:d}"
 
-    def end(self, first: int, rows: int) -> str:
-        """Return the SELECT of the last row number of a page of so many rows."""
-        number = self._row_number
+    def end(self, stretch: Stretch, rows: int) -> str:
+        """Return the SELECT of the position at which a page of so many rows ends."""
         return (
-            f"SELECT {number} FROM {self._table} NOT INDEXED "  # noqa: S608 - as above
-            f"WHERE {number} >= {first:d} ORDER BY {number} LIMIT 1 OFFSET {rows - 1:d}"
+            f"SELECT {self.order.position} FROM {self._table} NOT INDEXED "  # noqa: S608 - as above
+            f"WHERE {self.order.within(stretch)} ORDER BY {self.order.ascending} LIMIT 1 OFFSET {rows - 1:d}"
+        )
+
+    def before(self, position: Position) -> str:
+        """Return the SELECT of the position before."""
+        return (
+            f"SELECT {self.order.position} FROM {self._table} NOT INDEXED "  # noqa: S608 - as above
+            f"WHERE {self.order.before(position)} ORDER BY {self.order.descending} LIMIT 1"
         )
 
     @property
     def bounds(self) -> tuple[str, str]:
-        """Return the SELECTs of the first and last row number wanted."""
-        number = self._row_number
-        wanted = f"SELECT {number} FROM {self._table} WHERE (\n{self._where}\n) ORDER BY {number}"  # noqa: S608 - as above
-        return f"{wanted} LIMIT 1", f"{wanted} DESC LIMIT 1"
+        """Return the SELECTs of the positions of the first and last row wanted."""
+        wanted = f"SELECT {self.order.position} FROM {self._table} WHERE (\n{self._where}\n)"  # noqa: S608 - as above
+        return f"{wanted} ORDER BY {self.order.ascending} LIMIT 1", f"{wanted} ORDER BY {self.order.descending} LIMIT 1"
 
 
 def in_pages(database: Database, request: SourceRequest) -> TableInPages | str:
@@ -108,7 +113,7 @@ def in_pages(database: Database, request: SourceRequest) -> TableInPages | str:
     if database.one("PRAGMA encoding")[0] != "UTF-8":
         return "the text is UTF-16"
     if not _is_table(database, request.table):
-        return _NO_NUMBERS
+        return "only a table itself has row numbers, or a key, to page by"
     if (request.where is not None or request.columns is not None) and _walk(database, request) is None:
         return "SQLite finds the rows by an index"
     if database.attempt(PROBE) != PROBED:
@@ -122,19 +127,17 @@ def _with_columns(database: Database, request: SourceRequest) -> TableInPages | 
     with database.calling():
         pragma = f"PRAGMA {quoted(schema or 'main')}.table_xinfo({quoted(name)})"
         about = {row[1].lower(): row for row in database.connection.execute(pragma)}
-    number = next((word for word in _ROW_NUMBERS if word not in about), None)
-    if number is None:
-        return "its columns have taken every name of the row number"
+    order = order_of(database, request.table, about)
+    if isinstance(order, str):
+        return order
     asked = [quoted_column(name) for name in request.columns or [row[1] for row in about.values()]]
     path = quoted_path(request.table)
-    if database.attempt(f"EXPLAIN SELECT {number} FROM {path}") is None:  # noqa: S608 - the name is quoted
-        return _NO_NUMBERS  # it is WITHOUT ROWID
     with closing(database.connection.execute(f"SELECT {', '.join(asked)} FROM {path} LIMIT 0")) as cursor:  # noqa: S608
         names = [column[0] for column in cursor.description]
     columns = tuple(_column(name, sql, about.get(name.lower())) for name, sql in zip(names, asked, strict=True))
     is_range = request.where is not None and _walk(database, request) == "range"
-    table = TableInPages(path, number, request.where, columns, request.limit, is_range)
-    if database.attempt(f"EXPLAIN {table.rows(0, 0, 0)}") is None:
+    table = TableInPages(path, request.where, order, columns, request.limit, is_range)
+    if database.attempt(f"EXPLAIN {table.rows(Stretch(), 0)}") is None:
         return "SQLite does not take the condition in brackets"
     return table
 
@@ -176,9 +179,21 @@ def _walk(database: Database, request: SourceRequest) -> str | None:
         return None
     assert request.table is not None
     name = re.escape(request.table.rpartition(".")[2])
-    key = r"using integer primary key \(rowid[<>]\?(?: and rowid<\?)?\)"
-    walk = rf"(?:(scan)|search)(?: table)? (?:\w+\.)?{name}(?: ({key}))?"
+    walk = rf"(?:(scan)|search)(?: table)? (?:\w+\.)?{name}(?: using (?:integer )?primary key \((.+)\))?"
     found = re.fullmatch(walk, steps[0], re.IGNORECASE) if len(steps) == 1 else None
     if found is None or bool(found[1]) == bool(found[2]):
         return None
-    return "scan" if found[1] else "range"
+    if found[1]:
+        return "scan"
+    return "range" if _is_range(found[2], request.where or "") else None
+
+
+def _is_range(terms: str, where: str) -> bool:
+    """Whether rows that SQLite finds by these terms of the key, for a condition, follow one another.
+
+    Equal ones do, of a key with further columns, unless they are to be equal to one of several values. SQLite's words for
+    that are the same.
+    """
+    if "=" in terms:
+        return not terms.startswith("rowid=") and re.search(r"\b(in|or)\b", where.lower()) is None
+    return not terms.startswith("ANY(")

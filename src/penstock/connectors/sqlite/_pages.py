@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, final
 
 from penstock.connectors.sqlite import _types as _sqlite_types
 from penstock.connectors.sqlite._database import Database
+from penstock.connectors.sqlite._order import Position, Stretch
 from penstock.connectors.sqlite._packing import Column, Packing
 from penstock.connectors.sqlite._paged import TableInPages
 from penstock.connectors.sqlite._rows import VALUE_BYTES, Rows
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Pages"]
 
-_FIRST_NUMBER, _LAST_NUMBER = -(1 << 63), (1 << 63) - 1
 _SHARE = 4  # of batch_bytes: a page is there as text in SQLite, in Python and in the parser, before it is a batch
 _FIRST_GUESS_BYTES = 64  # of a value; the first page tells
 _LEAST_ROWS = 16  # of a page worth packing
@@ -45,7 +45,9 @@ class Pages:
         self._page_rows = max(1, batch_bytes // _SHARE // (_FIRST_GUESS_BYTES * len(table.columns)))
         self._read = 0
         self._pause = self._last_pause = 0  # pages not to try
-        self._first, self._last = self._bounds()
+        span = self._spanned()
+        self._span = span or Stretch()
+        self._limit = table.limit if span else 0
         kinds = self._kinds()
         self.schema = _sqlite_types.arrow_schema([column.name for column in table.columns], kinds)
         columns = [
@@ -53,40 +55,50 @@ class Pages:
             for of, kind in zip(table.columns, kinds, strict=True)
         ]
         self._packing = Packing(columns, database.connection.getlimit(sqlite3.SQLITE_LIMIT_FUNCTION_ARG))
-        self._begun: tuple[int, pa.RecordBatch | None] | None = self._next(self._first)
+        self._begun: tuple[Stretch, pa.RecordBatch | None] | None = None
+        if self._left != 0:
+            self._begun = self._next(self._span.after)
 
     def batches(self) -> Generator[pa.RecordBatch]:
         """Iterate over the batches; blocks while SQLite reads a page."""
-        first = self._first
-        while first <= self._last and self._left != 0:
-            last, packed = self._begun or self._next(first)
+        after, is_end = self._span.after, False
+        while not is_end and self._left != 0:
+            page, packed = self._begun or self._next(after)
             self._begun = None
-            for batch in self._row_by_row(first, last) if packed is None else self._wanted(packed):
+            for batch in self._row_by_row(page) if packed is None else self._wanted(packed):
                 rows = batch.num_rows
                 yield batch
                 self._read += rows
                 del batch  # it may hold a wide value, and the next one is read now
-            first, packed = last + 1, None  # nor is the page to be held beside the next
+            packed = None  # nor is the page to be held beside the next
+            after, is_end = page.last, page.last is self._span.last
 
     @property
     def _left(self) -> int:
         """How many rows are wanted yet; SQLite's -1 for all."""
-        return -1 if self._table.limit is None else self._table.limit - self._read
+        return -1 if self._limit is None else self._limit - self._read
 
-    def _end(self, first: int) -> int:
-        """Return the number of the last row of a page."""
+    def _page(self, after: Position | None) -> Stretch:
+        """Return where the next page is; the last one ends where everything does."""
         rows = max(self._page_rows, _LEAST_ROWS)
         if self._left >= 0 and not self._table.is_narrowed:
             rows = min(rows, self._left)
-        found = self._database.one(self._table.end(first, rows))
-        return self._last if found is None else min(self._last, int(found[0]))
+        rest = Stretch(after, self._span.last)
+        end = self._position(self._table.end(rest, rows), *rest.parameters)
+        return rest if end is None else Stretch(after, end)
 
-    def _bounds(self) -> tuple[int, int]:
-        """Return the numbers of the first and last row that may be wanted."""
+    def _spanned(self) -> Stretch | None:
+        """Return where the rows are that may be wanted; None for nowhere."""
         if not self._table.is_range:
-            return _FIRST_NUMBER, _LAST_NUMBER
-        found = [self._database.one(statement) for statement in self._table.bounds]
-        return (1, 0) if None in found else (found[0][0], found[1][0])
+            return Stretch()
+        first, last = map(self._position, self._table.bounds)
+        if first is None or last is None:
+            return None
+        return Stretch(self._position(self._table.before(first), *first.values), last)
+
+    def _position(self, statement: str, *parameters: object) -> Position | None:
+        found = self._database.one(statement, *parameters)
+        return None if found is None else self._table.order.position_of(found)
 
     def _kinds(self) -> list[str]:
         """Choose the types of the columns; the first rows decide where the declaration does not."""
@@ -96,40 +108,40 @@ class Pages:
             return [kind for kind in kinds if kind is not None]
         # As many as would be a batch, row by row.
         rows = max(1, self._batch_bytes // (VALUE_BYTES * len(kinds)))
-        limit = rows if self._table.limit is None else min(rows, self._table.limit)
+        limit = rows if self._limit is None else min(rows, self._limit)
         selected = ", ".join(f"group_concat(DISTINCT typeof({sql}))" for sql in open_columns)
-        first_rows = self._table.rows(self._first, self._last, limit)
-        seen = iter(self._database.one(f"SELECT {selected} FROM ({first_rows})"))  # noqa: S608 - names are quoted
+        first_rows = f"SELECT {selected} FROM ({self._table.rows(self._span, limit)})"  # noqa: S608 - names are quoted
+        seen = iter(self._database.one(first_rows, *self._span.parameters))
         return [kind or _sqlite_types.kind_of_names((next(seen) or "").split(",")) for kind in kinds]
 
-    def _next(self, first: int) -> tuple[int, pa.RecordBatch | None]:
-        """Return the last row number of the page at ``first``, and its batch; None if it must be read row by row."""
-        last = self._end(first)
+    def _next(self, after: Position | None) -> tuple[Stretch, pa.RecordBatch | None]:
+        """Return the next page's stretch of the table, and its batch; None if it must be read row by row."""
+        page = self._page(after)
         if self._pause or self._page_rows < _LEAST_ROWS:
             self._pause = max(0, self._pause - 1)
-            return last, None
-        batch = self._packed(first, last)
+            return page, None
+        batch = self._packed(page)
         # After a page that cannot be packed, the next ones probably cannot be packed either.
         self._last_pause = 0 if batch is not None else min(2 * self._last_pause or 1, _LONGEST_PAUSE)
         self._pause = self._last_pause
-        return last, batch
+        return page, batch
 
     def _wanted(self, batch: pa.RecordBatch) -> list[pa.RecordBatch]:
         return [batch if self._left < 0 else batch.slice(0, self._left)] if batch.num_rows else []
 
-    def _packed(self, first: int, last: int) -> pa.RecordBatch | None:
+    def _packed(self, page: Stretch) -> pa.RecordBatch | None:
         """Return a page as one batch; None if it cannot be packed, or is too large."""
         while True:
-            statement = self._table.page(self._packing.selected, first, last)
-            taken = self._database.attempt(statement, longest_bytes=self._longest_bytes)
+            statement = self._table.page(self._packing.selected, page)
+            taken = self._database.attempt(statement, *page.parameters, longest_bytes=self._longest_bytes)
             if taken is None:
                 return None
-            rows, page, *raws = taken
-            batch = self._packing.unpacked(rows, page or b"", raws, self.schema)
+            rows, text, *raws = taken
+            batch = self._packing.unpacked(rows, text or b"", raws, self.schema)
             if batch is not None:
-                self._heed(sum(map(len, filter(None, (page, *raws)))))
+                self._heed(sum(map(len, filter(None, (text, *raws)))))
                 return batch
-            if not self._turn(first, last):
+            if not self._turn(page):
                 return None
 
     @property
@@ -137,22 +149,22 @@ class Pages:
         """How long each of the values that hold a packed page may be."""
         return self._batch_bytes // self._packing.values_at_once
 
-    def _turn(self, first: int, last: int) -> bool:
+    def _turn(self, page: Stretch) -> bool:
         """Switch every column whose values do not fit its way to its next way; return whether there was one."""
         columns = [column for column in self._packing.columns if column.has_another_way]
         if not columns:
             return False
         selected = ", ".join(f"max({column.way.misfit_at_length})" for column in columns)
-        found = self._database.one(self._table.page(selected, first, last))
+        found = self._database.one(self._table.page(selected, page), *page.parameters)
         turning = [column for column, does_not_fit in zip(columns, found, strict=True) if does_not_fit]
         for column in turning:
             column.turn()
         return bool(turning)
 
-    def _row_by_row(self, first: int, last: int) -> Generator[pa.RecordBatch]:
+    def _row_by_row(self, page: Stretch) -> Generator[pa.RecordBatch]:
         size = 0
-        statement = self._table.rows(first, last, self._left)
-        with closing(Rows(self._database, statement, self._batch_bytes, before=self._read)) as rows:
+        statement = self._table.rows(page, self._left)
+        with closing(Rows(self._database, statement, self._batch_bytes, *page.parameters, before=self._read)) as rows:
             while taken := rows.take():
                 batch = _sqlite_types.record_batch(taken, self.schema, misfits=self._misfits, first_row=self._read + 1)
                 rows.heed(batch.nbytes)

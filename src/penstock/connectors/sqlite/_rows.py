@@ -30,6 +30,7 @@ class Rows:
         database: open.
         statement: the SELECT.
         batch_bytes: about how much is wanted at a time.
+        parameters: of the statement.
         before: how many rows were read before, for messages.
 
     Attributes:
@@ -37,7 +38,9 @@ class Rows:
         taken_bytes: what the last rows weighed.
     """
 
-    def __init__(self, database: Database, statement: str, batch_bytes: int, *, before: int = 0) -> None:
+    def __init__(
+        self, database: Database, statement: str, batch_bytes: int, *parameters: object, before: int = 0
+    ) -> None:
         self._database = database
         self._batch_bytes = self._budget_bytes = batch_bytes
         self.taken_bytes = 0
@@ -45,7 +48,7 @@ class Rows:
         self._held: list[Row] = []
         connection = database.connection
         with database.calling():
-            self._cursor = patiently(lambda: connection.execute(statement), _database.BUSY_SECONDS)
+            self._cursor = patiently(lambda: connection.execute(statement, parameters), _database.BUSY_SECONDS)
         if self._cursor.description is None:
             raise SourceError("the query returns no rows", where=database.where, hint="use a SELECT")
         self.names = [column[0] for column in self._cursor.description]
