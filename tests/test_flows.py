@@ -131,6 +131,13 @@ def test_batched_divides_into_batches_of_so_many_rows(rows: int) -> None:
     assert [number for batch in batches for number in batch.column("id").to_pylist()] == list(range(5000))
 
 
+def test_batches_of_so_many_rows_are_those_of_an_arrow_file(tmp_path: Path) -> None:
+    """There they are to be seen."""
+    penstock.read(ROWS).batched(7).write(tmp_path / "out.arrow")
+    with pa.ipc.open_file(tmp_path / "out.arrow") as file:
+        assert {file.get_batch(number).num_rows for number in range(file.num_record_batches - 1)} == {7}
+
+
 def test_a_batch_of_more_than_there_is_memory_for_is_refused() -> None:
     """By its number of rows, and with what to do."""
     flow = penstock.read(({"text": "x" * (1 << 20)} for _ in range(40)), max_memory="16MiB").batched(40)

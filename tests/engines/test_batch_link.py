@@ -48,8 +48,8 @@ def test_beside_a_narrow_batch_the_next_ones_are_read() -> None:
 
 
 def test_small_batches_that_wait_are_taken_as_one() -> None:
-    """In order, up to a quarter of an ordinary batch; an encoder that waits gets a batch at once."""
-    link, has_one = BatchLink(wide_bytes=800, name="test"), threading.Event()
+    """In order, up to a quarter of an ordinary batch; one that comes alone does not wait for long."""
+    link, has_one = BatchLink(wide_bytes=800, name="test", joins=True), threading.Event()
     sizes = [*range(1, 41), 300, *range(1, 6)]
 
     def reading() -> Iterator[pa.RecordBatch]:
@@ -70,10 +70,19 @@ def test_small_batches_that_wait_are_taken_as_one() -> None:
     assert link.state().bytes_in == link.state().bytes_out
 
 
+def test_where_batches_are_seen_they_stay_as_they_are() -> None:
+    """A table takes them one by one."""
+    link = BatchLink(wide_bytes=800, name="test")
+    feeding = start(lambda: link.feed(SCHEMA, Reading(*range(1, 41))))
+    batches = iter(link.batches())
+    feeding.wait_parked()
+    assert [each.num_rows for each in _ended(link, feeding, batches)] == [1] * 40
+
+
 def test_batches_of_another_schema_are_not_joined() -> None:
     """They come as they were given, for the encoder to refuse."""
     other = pa.RecordBatch.from_pydict({"other": [1]})
-    link = BatchLink(wide_bytes=8000, name="test")
+    link = BatchLink(wide_bytes=8000, name="test", joins=True)
     feeding = start(lambda: link.feed(SCHEMA, [batch(1), other]))
     feeding.result()
     batches = iter(link.batches())
@@ -87,7 +96,7 @@ def test_small_batches_do_not_outlive_a_cancel_or_the_encoder() -> None:
         while True:
             yield batch(1)
 
-    link = BatchLink(wide_bytes=1 << 40, name="test")
+    link = BatchLink(wide_bytes=1 << 40, name="test", joins=True)
     call = CancelScope()
     feeding = start(lambda: _under(call, lambda: link.feed(SCHEMA, endless())))
     wait_until(lambda: link.state().bytes_in > 1000)

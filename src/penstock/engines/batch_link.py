@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
 from penstock._extras import need
-from penstock.core.cancel import check_cancelled
+from penstock.core.cancel import check_cancelled, sleep
 from penstock.core.channel import ReceiveChannel, SendChannel, channel
 from penstock.engines.links import LinkState
 from penstock.engines.stopwatch import Stopwatch
@@ -25,6 +25,12 @@ _WAITING = 2
 _JOINED_SHARE = 8
 """Small batches are joined up to one part in so many of a wide one: a quarter of what sources aim at."""
 
+_FEW = 4
+"""Less than one part in so many of that is worth waiting for more."""
+
+_COMPANY_SECONDS = 0.001
+"""How long. An encoder that does not wait keeps up with the source by taking batches one by one, at many times the cost."""
+
 
 @final
 class BatchLink:
@@ -35,16 +41,17 @@ class BatchLink:
     has a header.
 
     Handing over and encoding a batch takes some hundred microseconds, however few rows it has. So small ones that wait are
-    joined, and taken as one. None is held back for that: an encoder that waits gets a batch at once.
+    joined, and taken as one, where ``joins`` says so. One that comes alone is held back for a millisecond.
 
     Args:
         wide_bytes: batches of more bytes are wide. Sources cut batches smaller, so these hold a single row, or nearly.
         name: the link's name in messages.
+        joins: whether small batches are joined, because nobody sees how rows are divided into batches.
     """
 
-    def __init__(self, *, wide_bytes: int, name: str) -> None:
+    def __init__(self, *, wide_bytes: int, name: str, joins: bool = False) -> None:
         self._wide_bytes = wide_bytes
-        self._joined_bytes = wide_bytes // _JOINED_SHARE
+        self._joined_bytes = wide_bytes // _JOINED_SHARE if joins else 0
         self._joining = _thread.allocate_lock()
         self._last = _Waiting()
         self._send: SendChannel[object]
@@ -116,6 +123,8 @@ class BatchLink:
             if item is None:
                 return
             waiting: _Waiting = item  # type: ignore[assignment]  # feed() puts nothing else
+            if waiting.size < self._joined_bytes // _FEW:
+                sleep(_COMPANY_SECONDS)
             with self._joining:
                 size, waiting.size = waiting.size, 0  # from here on nothing is added to it
             self._bytes_out += size

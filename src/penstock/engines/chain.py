@@ -112,7 +112,9 @@ class Chain:
         return link
 
     def _add_batches(self, name: str) -> BatchLink:
-        link = self._batches = BatchLink(wide_bytes=2 * self._plan.memory.batch_bytes, name=name)
+        encoder = self._plan.encoder
+        joins = encoder is not None and not encoder.keeps_batches
+        link = self._batches = BatchLink(wide_bytes=2 * self._plan.memory.batch_bytes, name=name, joins=joins)
         self._add("source", lambda: self._read_batches(link), input=None, output=link)
         return link
 

@@ -345,6 +345,11 @@ class Format(Protocol):
         """Whether several files, each ending with a line end, can be joined into one valid file (NDJSON)."""
         ...
 
+    @property
+    def keeps_batches(self) -> bool:
+        """Whether the bytes show how the rows were divided into batches, so that small ones must not be joined (Arrow)."""
+        ...
+
     def projected(self, columns: Sequence[str]) -> Format:
         """Return a copy of this format that reads ``columns``; it may read others too, if omitting them saves nothing."""
         ...

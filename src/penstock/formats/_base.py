@@ -17,13 +17,14 @@ class BaseFormat:
 
     Attributes:
         needs_seeking: see :class:`penstock.flow.contracts.Format`.
-        compresses_itself: see there, too.
+        compresses_itself, keeps_batches: see there, too.
         shaping: names of the options that change what the bytes look like; all others only say how they are made.
     """
 
     name: str
     needs_seeking: ClassVar[bool] = False
     compresses_itself: ClassVar[bool] = False
+    keeps_batches: ClassVar[bool] = False
     shaping: ClassVar[frozenset[str]] = frozenset()
 
     @property

@@ -50,6 +50,7 @@ class _Ipc(BaseFormat):
     batch_bytes: int = _BATCH_BYTES
     max_batch_bytes: int = MAX_RECORD_BYTES
 
+    keeps_batches: ClassVar[bool] = True
     shaping: ClassVar[frozenset[str]] = frozenset({"codec"})
 
     def sized(self, batch_bytes: int) -> _Ipc:
