@@ -487,6 +487,14 @@ def test_what_pages_do_not_have_is_refused(given: dict[str, str], said: str) -> 
         source_of("http://host/items", options={"next": "link"}, **given)
 
 
+def test_a_page_that_there_is_no_memory_for_is_refused() -> None:
+    """It is held whole, and once more as lines; so one may be 5/16 of the memory, and no larger."""
+    memory = 32 << 20
+    source_of("http://host/items", options={"next": "link", "page_bytes": "10MiB"}, max_row_bytes=memory)
+    with pytest.raises(ConfigurationError, match=r"page_bytes 11\.0 MiB does not fit .* room for 10\.0 MiB"):
+        source_of("http://host/items", options={"next": "link", "page_bytes": "11MiB"}, max_row_bytes=memory)
+
+
 def test_no_secret_is_shown(http_server: HttpServer, items: str, caplog: pytest.LogCaptureFixture) -> None:
     """Not of the address, of a header, nor of the address of the next page."""
     caplog.set_level(0)

@@ -143,7 +143,7 @@ class Read:
         for piece in pieces(b"".join(raw[: self.looked_at]), 100):
             learned.look(piece)
         kinds = learned.kinds(Kinds(extended_json("relaxed")), self.on_type_loss)
-        rows = FieldRows(kinds, self.on_type_loss, losses, where="here")
+        rows = FieldRows(kinds, self.on_type_loss, losses, where="here", is_endless=False)
         batches = [rows.batch(piece) for piece in pieces(b"".join(raw), 300)]
         for batch in batches:
             batch.validate(full=True)
@@ -233,7 +233,9 @@ def test_only_what_is_odd_is_decoded() -> None:
     piece = next(pieces(b"".join(raw), 1 << 20))
     learned = Fields(["_id", "v", "w"])
     learned.look(piece.first(50))
-    rows = FieldRows(learned.kinds(Kinds(extended_json("relaxed")), "error"), "error", Losses(), where="here")
+    rows = FieldRows(
+        learned.kinds(Kinds(extended_json("relaxed")), "error"), "error", Losses(), where="here", is_endless=False
+    )
     with nothing_decoded(documents=1, values=9):
         batch = rows.batch(piece)
     assert batch["v"][40:51].to_pylist() == [

@@ -32,6 +32,21 @@ def test_what_is_there_and_then_what_is_added(capped: MongoDatabase) -> None:
     assert capped.open_cursors() == 0
 
 
+def test_a_field_that_comes_late_is_not_to_be_looked_for_first(capped: MongoDatabase) -> None:
+    """What is without end nobody reads twice, so that is no advice."""
+    capped.insert("c", [{"_id": 1}])
+    source = source_of(capped.uri, table="c", options={"mode": "tail"})
+    with source.open_batches() as batches:
+        rows = iter(batches)
+        assert next(rows).num_rows == 1
+        capped.insert("c", [{"_id": 2, "late": 1}])
+        with pytest.raises(SourceError, match="'late' appears only in the document with _id 2") as caught:
+            next(rows)
+    assert caught.value.hint is not None
+    assert "schema=all" not in caught.value.hint
+    assert "shape=document" in caught.value.hint
+
+
 def test_a_limit_ends_it(capped: MongoDatabase) -> None:
     """After so many documents, wherever in a batch."""
     capped.insert("c", [{"_id": 1}, {"_id": 2}, {"_id": 3}])

@@ -74,13 +74,12 @@ def source(request: SourceRequest) -> HttpSource | PagedSource:
         _refuse_page_options(request)
         return HttpSource(request, Reading(endpoint, retries, accept_encoding), urlsplit(request.uri).path)
     records = text_option(request, "records")
-    page_bytes = text_option(request, "page_bytes")
     listing = Listing(
         endpoint,
         paging,
         records=() if records is None else field_path(records),
         retries=retries,
-        page_bytes=request.batch_bytes * _BATCHES_IN_A_PAGE if page_bytes is None else _size(request, "page_bytes"),
+        page_bytes=_page_bytes(request),
         elsewhere=flag(request, "other_servers"),
         accept_encoding=accept_encoding,
         formats=request.formats,
@@ -128,6 +127,18 @@ def _batch_sink(request: SinkRequest, endpoint: Endpoint, method: str) -> HttpBa
         request_bytes=_request_bytes(request),
         retries=whole_number(request, "retries", _SENDING_RETRIES),
     )
+
+
+def _page_bytes(request: SourceRequest) -> int:
+    if request.options.get("page_bytes") is None:
+        return request.batch_bytes * _BATCHES_IN_A_PAGE
+    page_bytes = _size(request, "page_bytes")
+    if request.max_row_bytes is not None and page_bytes > (room := request.max_row_bytes * 5 // 16):
+        raise ConfigurationError(
+            f"{request.shown}: page_bytes {format_bytes(page_bytes)} does not fit into max_memory, which has room for "
+            f"{format_bytes(room)}: raise max_memory, or ask for smaller pages"
+        )
+    return page_bytes
 
 
 def _request_bytes(request: SinkRequest) -> int:

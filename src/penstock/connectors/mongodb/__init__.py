@@ -164,7 +164,9 @@ class MongoSource:
         columns = fields.kinds(kinds, on_type_loss)
         if self._options.mode == "tail" and on_type_loss == "text":
             columns = dict.fromkeys(columns, kinds.text)  # nobody knows what will come
-        return FieldRows(columns, on_type_loss, self._request.losses, where=self.display_name)
+        is_endless = self._options.mode == "tail"
+        losses = self._request.losses
+        return FieldRows(columns, on_type_loss, losses, where=self.display_name, is_endless=is_endless)
 
     def _every_reply(self, connection: Connection) -> Iterator[bytes]:
         replies = self._opened(connection)

@@ -52,9 +52,12 @@ class FieldRows:
         on_type_loss: what to do about values that do not fit.
         losses: told about those that became NULL.
         where: for messages.
+        is_endless: whether documents follow one another without end, so that nobody can look at all of them first.
     """
 
-    def __init__(self, columns: dict[str, Kind], on_type_loss: OnTypeLoss, losses: Losses, *, where: str) -> None:
+    def __init__(
+        self, columns: dict[str, Kind], on_type_loss: OnTypeLoss, losses: Losses, *, where: str, is_endless: bool
+    ) -> None:
         arrow = _pyarrow()
         self._columns = columns
         self.schema: pa.Schema = arrow.schema([(name, kind.arrow_type) for name, kind in columns.items()])
@@ -62,6 +65,7 @@ class FieldRows:
         self._losses = losses
         self._taking = Taking(columns, on_type_loss, losses)
         self._where = where
+        self._is_endless = is_endless
         self._rows_before = 0
 
     def batch(self, piece: Piece) -> pa.RecordBatch:
@@ -103,10 +107,11 @@ class FieldRows:
             return
         number = next(number for number, document in enumerate(documents) if document)
         name = next(iter(documents[number]))
+        look_first = "" if self._is_endless else "look at all documents first with --source-option schema=all, "
         raise SourceError(
             f"the field {name!r} appears only in {self._document(number, ids)}, after the columns were chosen",
             where=self._where,
-            hint="name the fields with --columns, look at all documents first with --source-option schema=all, "
+            hint=f"name the fields with --columns, {look_first}"
             "or keep each as one JSON text with --source-option shape=document",
         )
 
