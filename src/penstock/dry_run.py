@@ -9,11 +9,12 @@ from typing import Any, final
 from penstock._extras import need
 from penstock.core.cancel import CancelScope
 from penstock.errors import AlreadyExists, ConfigurationError, DeadlineExceeded, SinkError
-from penstock.flow.contracts import Closable, Describable, PartsSink, TableSink, TypedTableSink, UploadSink
+from penstock.flow.contracts import Closable, Describable, TableSink, TypedTableSink, UploadSink
 from penstock.flow.description import ColumnType, Description
 from penstock.flow.estimates import estimated_stored_bytes
 from penstock.flow.forms import form_of
 from penstock.flow.partitions import PartitionableSource
+from penstock.flow.parts import PartsSink
 from penstock.flow.plan import Plan
 from penstock.flow.units import format_bytes, format_count, format_seconds
 

@@ -18,10 +18,10 @@ from penstock.engines.outcome import Outcome, Snapshot
 from penstock.engines.parts.files import PartFiles
 from penstock.engines.parts.sink import SplitSink
 from penstock.errors import AlreadyExists, DeadlineExceeded, SinkError, SourceError, StallError
-from penstock.flow.contracts import PartsSink
 from penstock.flow.manifest import Manifest
 from penstock.flow.memory import split_memory
 from penstock.flow.part_names import PartNames
+from penstock.flow.parts import PartsSink
 from penstock.flow.plan import make_plan
 from tests.engines.parts import BatchesSource, MemoryFolder
 

@@ -16,8 +16,9 @@ from penstock.engines.rate import LimitedBatches, LimitedReader, RateLimit
 from penstock.engines.stages import Stage, StageStatus
 from penstock.engines.widest import narrow_enough
 from penstock.errors import SinkError
-from penstock.flow.contracts import ByteReader, ByteWriter, PartsSink, Receipt, Sink, TableSink
+from penstock.flow.contracts import ByteReader, ByteWriter, Receipt, Sink, TableSink
 from penstock.flow.partitions import PartitionsSink
+from penstock.flow.parts import PartsSink
 from penstock.flow.plan import Plan
 
 __all__ = ["Chain", "Compress"]

@@ -43,9 +43,6 @@ __all__ = [
     "Describable",
     "Format",
     "Formats",
-    "PartInfo",
-    "PartToStore",
-    "PartsSink",
     "Receipt",
     "Removable",
     "RemovableSink",
@@ -219,57 +216,6 @@ class UploadSink(Sink, Protocol):
 
     def largest_object_bytes(self) -> int:
         """Return the size in bytes of the largest object it can upload."""
-        ...
-
-
-class PartInfo(Protocol):
-    """What is known about a part besides its bytes."""
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The columns of the part."""
-        ...
-
-    @property
-    def rows(self) -> int:
-        """How many rows are in the part; final once its bytes have been read to the end."""
-        ...
-
-
-class PartToStore(Protocol):
-    """One of the parts that a :class:`PartsSink` has to store."""
-
-    @property
-    def part(self) -> PartInfo:
-        """What is known about the part."""
-        ...
-
-    @property
-    def stream(self) -> ByteReader:
-        """The bytes of the part."""
-        ...
-
-
-@runtime_checkable
-class PartsSink(Protocol):
-    """Where bytes go that are split into several files. It publishes all of them or none."""
-
-    @property
-    def display_name(self) -> str:
-        """The name of the destination for messages, without secrets."""
-        ...
-
-    @property
-    def max_part_bytes(self) -> int:
-        """How many bytes one part may have, as stored."""
-        ...
-
-    def check(self) -> bool:
-        """Check whether the destination may be written, as :meth:`Sink.check` does."""
-        ...
-
-    def store_parts(self, parts: Iterator[PartToStore]) -> Receipt:
-        """Store every part to its end, then publish them together. If anything fails, remove them all. Blocks."""
         ...
 
 

@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from penstock.flow.contracts import PartToStore, Receipt, Source
+from penstock.flow.contracts import Receipt, Source
+from penstock.flow.parts import PartToStore
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from penstock.errors import ConfigurationError
-from penstock.flow.contracts import Format, PartsSink, Sink, Source, TableSink
+from penstock.flow.contracts import Format, Sink, Source, TableSink
 from penstock.flow.losses import Losses
 from penstock.flow.memory import MemorySplit
 from penstock.flow.partitions import PartitionsSink
+from penstock.flow.parts import PartsSink
 from penstock.flow.units import format_bytes, format_seconds
 
 __all__ = ["AnySink", "Plan", "make_plan"]

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, cast, final
 from penstock.core._last_wait import last_wait
 from penstock.core.cancel import CancelScope
 from penstock.errors import AlreadyExists, SinkError, SourceError
-from penstock.flow.contracts import PartToStore, Receipt, RemovableSink
+from penstock.flow.contracts import Receipt, RemovableSink
 from penstock.flow.manifest import Manifest, PartEntry
 from penstock.flow.part_names import PartNames
+from penstock.flow.parts import PartToStore
 
 if TYPE_CHECKING:
     from penstock.flow.contracts import ByteReader

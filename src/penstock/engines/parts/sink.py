@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import final
 
 from penstock.engines.parts.files import PartFiles
-from penstock.flow.contracts import PartToStore, Receipt
+from penstock.flow.contracts import Receipt
+from penstock.flow.parts import PartToStore
 
 __all__ = ["SplitSink"]
 
