@@ -23,13 +23,13 @@ _WAITING = 2
 """How many batches may wait. Who writes a row group of Parquet takes several at once and then none for a while."""
 
 _JOINED_SHARE = 8
-"""Small batches are joined up to one part in so many of a wide one: a quarter of what sources aim at."""
+"""Small batches are joined up to this fraction (1/8) of a wide one, a quarter of the size that sources aim at."""
 
 _FEW = 4
-"""Less than one part in so many of that is worth waiting for more."""
+"""With less than this fraction (1/4) of that, the encoder waits for more."""
 
 _COMPANY_SECONDS = 0.001
-"""How long. An encoder that does not wait keeps up with the source by taking batches one by one, at many times the cost."""
+"""How long it waits. Without it, it takes tiny batches one by one as fast as they come, each at the cost of a large one."""
 
 
 @final
@@ -123,12 +123,8 @@ class BatchLink:
             if item is None:
                 return
             waiting: _Waiting = item  # type: ignore[assignment]  # feed() puts nothing else
-            if waiting.size < self._joined_bytes // _FEW:
-                sleep(_COMPANY_SECONDS)
-            with self._joining:
-                size, waiting.size = waiting.size, 0  # from here on nothing is added to it
+            size, batches = self._taken(waiting)
             self._bytes_out += size
-            batches = _as_one(waiting.batches)
             while batches:
                 batch = batches.pop(0)
                 self._rows_out += batch.num_rows
@@ -137,6 +133,15 @@ class BatchLink:
             if size > self._wide_bytes:
                 with self._read_blocked:
                     self._receive_done.receive()
+
+    def _taken(self, waiting: _Waiting) -> tuple[int, list[pa.RecordBatch]]:
+        """Take what waits, and what comes within a moment if that is little; return its bytes, and it as one batch."""
+        if waiting.size < self._joined_bytes // _FEW:
+            with self._read_blocked:
+                sleep(_COMPANY_SECONDS)
+        with self._joining:
+            size, waiting.size = waiting.size, 0  # from here on nothing is added to it
+        return size, _as_one(waiting.batches)
 
     def state(self) -> LinkState:
         """Describe the link as it is now."""
