@@ -54,7 +54,9 @@ __all__ = ["HttpBatchSink", "HttpSink", "HttpSource", "PagedSource", "sink", "so
 _METHODS = ("POST", "PUT")
 _READING_RETRIES = 3
 _SENDING_RETRIES = 5
-_BATCHES_IN_A_PAGE = 4  # that is an eighth of max_memory; the page and its records as lines are held at once
+# The page and its records as lines are held at once. A batch is 1/32 of max_memory, or less.
+_BATCHES_IN_A_PAGE = 4
+_BATCHES_IN_THE_LARGEST_PAGE, _BATCHES_IN_MEMORY = 10, 32
 _NOT_CUT = ("header=", "quote=")  # of CSV: without a first line that can be repeated, with another mark around text
 _PAGE_ONLY = ("records", "page_bytes", "other_servers")
 
@@ -133,11 +135,9 @@ def _page_bytes(request: SourceRequest) -> int:
     if request.options.get("page_bytes") is None:
         return request.batch_bytes * _BATCHES_IN_A_PAGE
     page_bytes = _size(request, "page_bytes")
-    if request.max_row_bytes is not None and page_bytes > (room := request.max_row_bytes * 5 // 16):
-        raise ConfigurationError(
-            f"{request.shown}: page_bytes {format_bytes(page_bytes)} does not fit into max_memory, which has room for "
-            f"{format_bytes(room)}: raise max_memory, or ask for smaller pages"
-        )
+    if request.max_row_bytes is not None:
+        room = request.max_row_bytes * _BATCHES_IN_THE_LARGEST_PAGE // _BATCHES_IN_MEMORY
+        _refuse_beyond(room, page_bytes, "page_bytes", request, "ask for smaller pages")
     return page_bytes
 
 
@@ -147,12 +147,16 @@ def _request_bytes(request: SinkRequest) -> int:
         return request_bytes
     # It is held as it is sent, to be sent again, and once more while it is cut out of the stream.
     room = request.part_room * (request.concurrency + 1) // 2
-    if request_bytes > room:
-        raise ConfigurationError(
-            f"{request.shown}: request_size {format_bytes(request_bytes)} does not fit into max_memory, which has room for "
-            f"{format_bytes(room)}: raise max_memory, or make requests smaller"
-        )
+    _refuse_beyond(room, request_bytes, "request_size", request, "make requests smaller")
     return request_bytes
+
+
+def _refuse_beyond(room: int, size: int, name: str, request: SourceRequest | SinkRequest, instead: str) -> None:
+    if size > room:
+        raise ConfigurationError(
+            f"{request.shown}: {name} {format_bytes(size)} does not fit into max_memory, which has room for "
+            f"{format_bytes(room)}: raise max_memory, or {instead}"
+        )
 
 
 def _refuse_page_options(request: SourceRequest) -> None:
