@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from penstock.errors import SourceError
+from penstock.flow.contracts import Describable
 from penstock.flow.losses import Losses
 from tests.connectors.parts import read_table, source_of
 
@@ -55,3 +56,13 @@ def outcome(uri: str, **options: Any) -> object:
     except SourceError as exc:
         return str(exc).partition(".db")[2].removeprefix(" t").removeprefix(": ")
     return table.schema, exactly(table), losses.told(), source.rows_read
+
+
+def assert_is_read_row_by_row(uri: str, wanted: dict[str, Any], why: str) -> None:
+    """The plan says so, and why; and so at most one row is read."""
+    source = source_of(uri, **wanted)
+    assert isinstance(source, Describable)
+    described = source.describe(None)
+    assert described.reading == "rows of one SELECT, made Arrow batches a column at a time"
+    assert why in described.why
+    assert read_table(source_of(uri, **wanted)).num_rows <= 1

@@ -18,7 +18,7 @@ from penstock.connectors.sqlite._order import Position, Stretch
 from penstock.connectors.sqlite._paged import TableInPages, in_pages
 from penstock.errors import SourceError
 from tests.connectors.parts import Cancellable, read_table, source_of
-from tests.connectors.sqlite_parts import MANY, TEXTS, VALUES, fill, outcome
+from tests.connectors.sqlite_parts import MANY, TEXTS, VALUES, assert_is_read_row_by_row, fill, outcome
 
 SMALL_BYTES = 20_000  # pages of some hundred rows, or fewer
 KEYED = "CREATE TABLE t (tenant INTEGER, name TEXT, n INTEGER, PRIMARY KEY (tenant, name)) WITHOUT ROWID"
@@ -194,10 +194,7 @@ def test_a_table_with_a_key_that_is_read_row_by_row_is_said_to_be(uri: str, want
         "CREATE TABLE three (rowid PRIMARY KEY, oid, _rowid_) WITHOUT ROWID",
         "INSERT INTO t VALUES (1, 'x', 5)",
     )
-    described = source_of(uri, **wanted).describe(None)  # type: ignore[attr-defined]
-    assert described.reading == "rows of one SELECT, made Arrow batches a column at a time"
-    assert why in described.why
-    assert read_table(source_of(uri, **wanted)).num_rows <= 1
+    assert_is_read_row_by_row(uri, wanted, why)
 
 
 @pytest.mark.parametrize("where", ["name = ?", "name = ?1", "name = :first", "n > 0) OR (n > 0"])

@@ -15,7 +15,16 @@ from penstock.connectors.sqlite._order import Stretch
 from penstock.errors import SourceError
 from penstock.flow.losses import Losses
 from tests.connectors.parts import Cancellable, read_table, source_of
-from tests.connectors.sqlite_parts import ANYTHING, FLOATS, INTEGERS, MANY, TEXTS, fill, outcome
+from tests.connectors.sqlite_parts import (
+    ANYTHING,
+    FLOATS,
+    INTEGERS,
+    MANY,
+    TEXTS,
+    assert_is_read_row_by_row,
+    fill,
+    outcome,
+)
 
 
 @pytest.fixture
@@ -225,10 +234,7 @@ def test_what_is_read_row_by_row_is_said_to_be(uri: str, wanted: dict[str, Any],
         "CREATE VIRTUAL TABLE f USING fts5(a)",
         "CREATE TABLE named (rowid, oid, _rowid_)",
     )
-    described = source_of(uri, **wanted).describe(None)  # type: ignore[attr-defined]
-    assert described.reading == "rows of one SELECT, made Arrow batches a column at a time"
-    assert why in described.why
-    assert read_table(source_of(uri, **wanted)).num_rows <= 1
+    assert_is_read_row_by_row(uri, wanted, why)
 
 
 @pytest.mark.parametrize("where", ["b = ?", "b = ?1", "b = :first", "b > 0) OR (b > 0"])
