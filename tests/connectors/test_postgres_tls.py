@@ -256,27 +256,40 @@ def test_many_rows_come_through_tls(elsewhere: PostgresDatabase, certificate: Pa
     assert read_bytes(secured) == read_bytes(in_the_clear)
 
 
-def test_under_tls_rows_are_not_handed_out_one_by_one(
-    elsewhere: PostgresDatabase, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Unless it can not be told which libpq psycopg has: then they are, rather than asking the wrong one."""
-    secured = source_of(elsewhere.uri_with(sslmode="require"), query="SELECT 1 AS a")
-    taken: list[object] = []
+@pytest.fixture
+def handed_out(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
+    """Grows with each COPY whose rows libpq hands out. Which libpq it is, is looked for anew."""
+    noted: list[object] = []
     collected = Connection._collected
-    monkeypatch.setattr(Connection, "_collected", lambda *given: taken.append(given) or collected(*given))
-    assert read_rows(secured) == [{"a": 1}]
-    assert taken == []
-    mapped = tmp_path / "maps"
-    mapped.write_text(
-        "".join(f"7f00-7f01 r-xp 00 fe:00 1 /lib/{name}\n" for name in ("libpq.so.5", "libpq-1a2b.so.5.18"))
-    )
-    monkeypatch.setattr(_incoming_tls, "_MAPPED", mapped)
+    monkeypatch.setattr(Connection, "_collected", lambda *given: noted.append(given) or collected(*given))
     _incoming_tls._libpq.cache_clear()
-    try:
-        assert read_rows(secured) == [{"a": 1}]
-    finally:
-        _incoming_tls._libpq.cache_clear()
-    assert len(taken) == 1
+    yield noted
+    _incoming_tls._libpq.cache_clear()
+
+
+def test_under_tls_rows_are_not_handed_out_one_by_one(elsewhere: PostgresDatabase, handed_out: list[object]) -> None:
+    """They are taken past libpq, whatever session this is."""
+    secured = source_of(elsewhere.uri_with(sslmode="require"), query="SELECT 1 AS a")
+    assert read_rows(secured) == [{"a": 1}]
+    assert handed_out == []
+
+
+@pytest.mark.parametrize("why", ["two", "none", "another version", "not Linux"])
+def test_where_it_is_not_certain_which_libpq_it_is_none_is_asked(
+    elsewhere: PostgresDatabase, handed_out: list[object], why: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The wrong one would misread psycopg's structures; so rows are handed out one by one."""
+    mapped = tmp_path / "maps"
+    if why == "another version":
+        monkeypatch.setattr(psycopg.pq, "version", lambda: 1)
+    else:
+        monkeypatch.setattr(_incoming_tls, "_MAPPED", mapped)
+    if why in {"two", "none"}:
+        libraries = ("libpq.so.5", "libpq-1a2b.so.5.18") if why == "two" else ()
+        mapped.write_text("".join(f"7f00-7f01 r-xp 00 fe:00 1 /lib/{name}\n" for name in libraries))
+    secured = source_of(elsewhere.uri_with(sslmode="require"), query="SELECT 1 AS a")
+    assert read_rows(secured) == [{"a": 1}]
+    assert len(handed_out) == 1
 
 
 @pytest.mark.parametrize("row", [1, 500_000])

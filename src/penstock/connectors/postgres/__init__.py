@@ -6,8 +6,9 @@
 
 **Reading** runs one COPY in a read-only transaction, so all rows are of one snapshot. A copy to CSV passes the server's
 own bytes on, other formats parse those bytes into Arrow. :mod:`penstock.connectors.postgres._types` has the types, and
-what few columns the server rewrites first. Rows go past libpq (:mod:`penstock.connectors.postgres._row_stream`). A row is received whole, so one may be ``max_row_bytes`` long and no
-longer; what copies there are of a wide one is in :mod:`penstock.connectors.postgres._libpq` and
+what few columns the server rewrites first. Rows go past libpq (:mod:`penstock.connectors.postgres._row_stream`), under
+TLS on Linux only, and never if GSSAPI encrypts them. A row is received whole, so one may be ``max_row_bytes`` long and
+no longer; what copies there are of a wide one is in :mod:`penstock.connectors.postgres._libpq` and
 :mod:`penstock.connectors.postgres._wide_rows`.
 
 **Loading** runs COPYs in one transaction; :mod:`penstock.connectors.postgres._sink` has the rules.

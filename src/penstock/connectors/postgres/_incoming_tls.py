@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, final
 
+from penstock._extras import need
 from penstock.connectors.postgres._incoming import WORTHWHILE_BYTES
 from penstock.connectors.postgres._row_messages import are_only_rows
 
@@ -60,7 +61,6 @@ class UnderTls:
         self.receive = session.read
         self._taken = 0
         self._has_more = False
-        self._broken: OSError | None = None
 
     def look(self, room: memoryview, whole: int, begun: int) -> int:
         # One peek sees one record, of 8 KiB mostly. What surely belongs to rows is taken, to see the next.
@@ -84,18 +84,12 @@ class UnderTls:
             self.socket.gather(most_bytes)
 
     def _peek_behind(self, room: memoryview, taken: int) -> int:
-        """Peek; when bytes were taken just now, whatever prevents it is told the next time."""
+        """Peek; if nothing more has come, that is 0 behind bytes that were taken just now."""
+        self._has_more = True
         try:
-            if self._broken is not None:
-                raise self._broken
-            self._has_more = True
             return self.peek(room)
         except BlockingIOError:
             self._has_more = False
-            if not taken:
-                raise
-        except OSError as exc:
-            self._broken = exc  # OpenSSL says only once what has happened
             if not taken:
                 raise
         return 0
@@ -135,7 +129,7 @@ class _LibpqSession:
 
 
 def session_of(pgconn: pq.abc.PGconn, socket: Socket) -> Session | None:
-    """Return a connection's TLS session; None where it has none, or it can not be reached."""
+    """Return a connection's TLS session; None if it has none, or it cannot be reached."""
     libpq = _libpq()
     connection = getattr(pgconn, "pgconn_ptr", None)  # its protocol does not name it, but every implementation has it
     if libpq is None or connection is None or not pgconn.ssl_in_use:
@@ -146,18 +140,20 @@ def session_of(pgconn: pq.abc.PGconn, socket: Socket) -> Session | None:
 
 @cache
 def _libpq() -> Any:
-    """Return the libpq that psycopg has loaded, with the functions of its OpenSSL; None where that can not be told."""
+    """Return the libpq that psycopg has loaded, with the functions of its OpenSSL; None if it is not certain which it is."""
     try:
         files = {line.split(maxsplit=_FIELDS_BEFORE_FILE)[-1] for line in _MAPPED.read_text().splitlines()}
     except OSError:
         return None  # this is not Linux
     found = [file for file in files if _LIBPQ.fullmatch(Path(file).name)]
     if len(found) != 1:
-        return None  # none to be seen, or two, of which the wrong one would take psycopg's structures for its own
+        return None  # psycopg has one within itself, or there are two: the wrong one would misread its structures
     try:
-        return _with_types(ctypes.PyDLL(found[0], mode=os.RTLD_NOW | os.RTLD_NOLOAD, use_errno=True))
+        library = _with_types(ctypes.PyDLL(found[0], mode=os.RTLD_NOW | os.RTLD_NOLOAD, use_errno=True))
     except (OSError, AttributeError):
         return None  # it was built without OpenSSL
+    is_psycopgs = library.PQlibVersion() == need("psycopg", extra="postgres", why="talk to PostgreSQL").pq.version()
+    return library if is_psycopgs else None
 
 
 def _with_types(library: ctypes.PyDLL) -> ctypes.PyDLL:
