@@ -27,7 +27,7 @@ from bench.tables.plans import FORMATS, PLANS, SOURCES, asked_for
 from bench.tables.report import bars, memory_table, tables
 from bench.tables.runs import Contender, NotRun, contenders, in_turns
 from bench.tables.systems import Place
-from bench.tables.tls import MODES, Copy, table as tls_table
+from bench.tables.tls import MODES, table as tls_table
 from bench.tables.ways import WAYS, Way, table, way_of
 
 URIS = {
@@ -198,7 +198,7 @@ def test_the_page_has_a_place_for_everything_and_filling_it_twice_changes_nothin
     texts = {
         name: text for name, (text, _) in shown(dict.fromkeys(("file", "s3", "memory", "memory-s3"), part)).items()
     }
-    copies = [Copy("csv", "penstock", mode, 10, 1.0, 1, 1.0) for mode in MODES]
+    copies = [result("penstock", facts=mode) for mode in MODES.values()]
     others = {"tables-ways": table([Way("a", "b", (1, 1), 1.0)], 10), "tables-loads": loads_table([])}
     others["tables-tls"] = tls_table(copies)
     for place, text in {**texts, **others}.items():

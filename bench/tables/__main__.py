@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,7 +18,16 @@ from bench.tables.page import facts_with, update_page
 from bench.tables.plans import Plan, asked_for
 from bench.tables.report import bars, memory_table, tables
 from bench.tables.runs import Contender, NotRun, contenders, in_turns
-from bench.tables.systems import TABLE, Place, Table, lineitem, loaded, object_store, repeated
+from bench.tables.systems import (
+    TABLE,
+    Place,
+    Table,
+    lineitem,
+    loaded,
+    object_store,
+    repeated,
+    temporary_files_in_memory,
+)
 from tests.servers import Unavailable
 
 RESULTS = Path("bench/results")
@@ -73,9 +81,7 @@ class _Bench:
         self._environment: dict[str, str] = {}
 
     def measure(self) -> None:
-        memory = _memory()
-        os.environ["TMPDIR"] = memory  # it is not the disk that is to be measured
-        tempfile.tempdir = memory
+        temporary_files_in_memory()
         with tempfile.TemporaryDirectory(prefix="penstock-bench-") as name, ExitStack() as stack:
             if not {"s3", "memory-s3"}.isdisjoint(self._plan.parts):
                 self._environment = stack.enter_context(object_store()).environment
@@ -157,11 +163,6 @@ class _Bench:
 
     def _tell(self, what: str) -> None:
         print(f"[{perf_counter() - self._began:.0f} s] {what}", file=sys.stderr, flush=True)
-
-
-def _memory() -> str:
-    """Return a folder that is kept in memory, where there is one."""
-    return "/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir()
 
 
 if __name__ == "__main__":

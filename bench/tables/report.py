@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["MEMORY_BAR", "bars", "memory_table", "tables"]
+__all__ = ["FORMATS", "MEMORY_BAR", "bars", "memory_table", "tables"]
 
 Json = dict[str, Any]
 

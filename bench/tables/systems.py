@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -26,11 +28,17 @@ __all__ = [
     "repeated",
     "settle",
     "started",
+    "temporary_files_in_memory",
 ]
 
 PEERS = Path(".venvs/peers/bin")
 TABLE = "lineitem"
 ROWS_PER_SCALE = 6_001_215
+
+
+def temporary_files_in_memory() -> None:
+    """Have temporary files of this process, and of those it starts, in memory where that can be, to measure no disk."""
+    os.environ["TMPDIR"] = tempfile.tempdir = "/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from bench.tables.ends import Destination, Ground, Source
 from bench.tables.measure import measured
 from bench.tables.page import facts_with, update_page
 from bench.tables.report import MEMORY_BAR
+from bench.tables.systems import temporary_files_in_memory
 
 __all__ = ["WAYS", "Way", "table", "way_of"]
 
@@ -66,7 +66,7 @@ class Way:
 def main() -> int:
     """Measure what was asked for, print the table, save the figures; 1 when something failed."""
     options = _parser().parse_args()
-    os.environ["TMPDIR"] = tempfile.tempdir = "/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir()
+    temporary_files_in_memory()
     ways = []
     for name in options.way:
         with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder, ExitStack() as stack:
