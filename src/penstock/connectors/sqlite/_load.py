@@ -183,9 +183,15 @@ def _without_nan(column: Column) -> Column:
 
 
 def _digits(column: Column) -> Column:
-    """Return decimals as plain digits. Arrow's own cast writes small ones as 1E-10."""
-    texts = [None if value is None else f"{value:f}" for value in column.to_pylist()]
-    return _pyarrow().array(texts, _pyarrow().string())
+    """Return decimals as plain digits."""
+    arrow, compute = _pyarrow(), _compute()
+    texts = column.cast(arrow.string())
+    # Arrow, as Python's str, writes what is small with an exponent: 1E-10. So it does with a negative scale.
+    with_exponent = compute.match_substring(texts, "E")
+    if not compute.any(with_exponent).as_py():
+        return texts
+    written_out = [f"{value:f}" for value in column.filter(with_exponent).to_pylist()]
+    return compute.replace_with_mask(texts, with_exponent, arrow.array(written_out, arrow.string()))
 
 
 def _pyarrow() -> Any:
