@@ -66,7 +66,7 @@ $(BIN)/python:
 	@touch $@
 
 .venv/.dev: $(VERSIONS) | $(BIN)/python
-	@$(BIN)/python $(INSTALL) --group dev --editable '.[cli,duckdb,http,mongo,mysql,parquet,postgres,s3]'
+	@$(BIN)/python $(INSTALL) --group dev --editable '.[cli,duckdb,http,mongo,mysql,parquet,postgres,s3,sqlite]'
 	@touch $@
 
 .venv/.bench: $(VERSIONS) | $(BIN)/python

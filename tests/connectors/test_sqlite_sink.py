@@ -16,8 +16,10 @@ from uuid import UUID
 import pyarrow as pa
 import pytest
 
+import penstock
 from penstock import connectors
 from penstock.connectors._batches import Batches
+from penstock.connectors.sqlite import _filling, _sink
 from penstock.core.cancel import sleep
 from penstock.errors import AlreadyExists, ConfigurationError, SinkError, SourceError
 from penstock.flow.contracts import BatchStream, Receipt, TableSink
@@ -32,6 +34,15 @@ from tests.connectors.parts import (
 )
 
 BATCH = pa.RecordBatch.from_pydict({"a": [1, 2], "b": ["x", None]})
+
+
+@pytest.fixture(params=["by Arrow", "by rows"], autouse=True)
+def filled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the driver that is an extra, and without it."""
+    if request.param == "by rows":
+        monkeypatch.setattr(_filling, "_drivers", lambda: None)
+    else:
+        assert _filling._drivers() is not None
 
 
 @pytest.fixture
@@ -107,6 +118,12 @@ def test_sqlite_is_a_place_for_tables(uri: str) -> None:
         (pa.array([1.5], pa.float16()), "REAL", [(1.5, "real")]),
         (pa.array([Decimal("1.50"), Decimal("-0.05")]), "TEXT", [("1.50", "text"), ("-0.05", "text")]),
         (pa.array([Decimal("1E-10")], pa.decimal128(20, 10)), "TEXT", [("0.0000000001", "text")]),
+        (
+            pa.array([Decimal("-12.5"), Decimal(0), Decimal("1E-8")], pa.decimal128(20, 8)),
+            "TEXT",
+            [("-12.50000000", "text"), ("0.00000000", "text"), ("0.00000001", "text")],
+        ),
+        (pa.array([Decimal(-5000)], pa.decimal128(10, -3)), "TEXT", [("-5000", "text")]),
         (pa.array([Decimal(10**60)], pa.decimal256(70, 2)), "TEXT", [(f"{10**60}.00", "text")]),
         (pa.array(["", "a\0b\n'\"", "\u2028"]), "TEXT", [("", "text"), ("a\0b\n'\"", "text"), ("\u2028", "text")]),
         (pa.array(["x"], pa.large_string()), "TEXT", [("x", "text")]),
@@ -291,6 +308,63 @@ def test_a_table_that_appears_meanwhile_is_not_replaced(uri: str) -> None:
         sink.load(stream(BATCH))
 
 
+def test_others_may_write_while_the_source_is_read(uri: str) -> None:
+    """The lock is taken when all rows are here; what others wrote meanwhile stays."""
+    run(uri, "CREATE TABLE t (a INTEGER, b TEXT)", "CREATE TABLE other (a)")
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield BATCH
+        run(uri, "INSERT INTO other VALUES (1)", "INSERT INTO t VALUES (7, 'theirs')")
+        yield BATCH
+
+    table_sink(uri, if_exists="append").load(Batches(BATCH.schema, batches()))
+    assert run(uri, "SELECT * FROM t") == [(7, "theirs"), *[(1, "x"), (2, None)] * 2]
+    assert run(uri, "SELECT count(*) FROM other") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["ALTER TABLE t ADD COLUMN c INTEGER", "DROP TABLE t", "ALTER TABLE t RENAME TO u"],
+)
+def test_a_table_that_changes_meanwhile_is_not_appended_to(uri: str, statement: str) -> None:
+    """The values were checked against the columns that it had."""
+    run(uri, "CREATE TABLE t (a INTEGER, b TEXT)")
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield BATCH
+        run(uri, statement)
+
+    with pytest.raises(SinkError, match="changed while rows for it were read") as caught:
+        table_sink(uri, if_exists="append").load(Batches(BATCH.schema, batches()))
+    assert caught.value.transient
+    assert folder(uri) == ["data.db"]
+
+
+def test_a_long_transaction_is_no_stall(uri: str) -> None:
+    """Nothing is taken while rows are moved into the table, but they move."""
+    run(
+        uri,
+        "CREATE TABLE t (a INTEGER)",
+        "CREATE TRIGGER slow AFTER INSERT ON t BEGIN SELECT count(*) FROM (WITH RECURSIVE r(i) AS "
+        "(SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 300) SELECT 1 FROM r, r AS s WHERE r.i <> s.i); END",
+    )
+    rows = ({"a": number} for number in range(600))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_sink, "_ROWS_AT_ONCE", 10)
+        report = penstock.copy(rows, uri, to_table="t", if_exists="append", stall_timeout=1.0)
+    assert report.seconds > 1
+    assert run(uri, "SELECT count(*) FROM t") == [(600,)]
+
+
+def test_the_one_schema_is_main(uri: str) -> None:
+    """In any other, what is loaded would be gone when the connection is closed."""
+    load(uri, BATCH, table="main.t")
+    load(uri, BATCH, table="MAIN.t", if_exists="append")
+    assert run(uri, "SELECT count(*) FROM t") == [(4,)]
+    with pytest.raises(ConfigurationError, match="no schema 'temp'"):
+        table_sink(uri, table="temp.t")
+
+
 def test_a_cancel_while_the_source_is_silent_rolls_back(uri: str) -> None:
     """The wait is the stream's; the transaction is ours."""
     run(uri, "CREATE TABLE t (a INTEGER, b TEXT)")
@@ -323,13 +397,20 @@ def test_a_cancel_stops_the_loading_of_a_large_batch(uri: str) -> None:
         assert not call.running.done
     assert call.cancel() < 0.5
     assert folder(uri) == []
+    run(uri, "CREATE TABLE other (z)")
+    call = Cancellable(lambda: table_sink(uri).load(stream(large)))
+    while len(folder(uri)) < 2:
+        assert not call.running.done
+    assert call.cancel() < 0.5
+    assert folder(uri) == ["data.db"]
+    Path(uri.removeprefix("sqlite:///")).unlink()
     cancelled_at_once(lambda: table_sink(uri).load(stream(BATCH)))
     assert folder(uri) == []
 
 
 def test_a_lock_is_an_error_in_time(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is named as worth another try."""
-    monkeypatch.setattr("penstock.connectors.sqlite._sink._BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("penstock.connectors.sqlite._connection.BUSY_SECONDS", 0.1)
     run(uri, "CREATE TABLE t (a INTEGER, b TEXT)")
     with closing(sqlite3.connect(uri.removeprefix("sqlite:///"), isolation_level=None)) as writer:
         writer.execute("BEGIN EXCLUSIVE")

@@ -1,4 +1,4 @@
-"""Create a database file completely or not at all: fill it under a temporary name, and rename it when complete."""
+"""Database files under temporary names: to be published when they are complete, or to be thrown away."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from penstock.errors import AlreadyExists, SinkError
 
-__all__ = ["check_folder", "new_database"]
+__all__ = ["check_folder", "new_database", "temporary_database"]
 
 _TEMPORARY_SUFFIX = ".penstock-part"
 _COMPANIONS = ("", "-journal", "-wal", "-shm", ".wal")  # what SQLite and DuckDB put beside a database
@@ -39,10 +39,17 @@ def new_database(path: Path, where: str) -> Iterator[Path]:
     Raises:
         AlreadyExists: a file has appeared at ``path`` meanwhile; it stays as it is.
     """
+    with temporary_database(path) as temporary:
+        yield temporary
+        _publish(temporary, path, where)
+
+
+@contextmanager
+def temporary_database(path: Path) -> Iterator[Path]:
+    """Give a path beside ``path`` that nobody else knows. Whatever is there at the end of the block is removed."""
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}{_TEMPORARY_SUFFIX}")
     try:
         yield temporary
-        _publish(temporary, path, where)
     finally:
         for suffix in _COMPANIONS:
             temporary.with_name(temporary.name + suffix).unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from penstock.engines.rate import LimitedBatches, LimitedReader, RateLimit
 from penstock.engines.stages import Stage, StageStatus
 from penstock.engines.widest import narrow_enough
 from penstock.errors import SinkError
-from penstock.flow.contracts import ByteReader, ByteWriter, Receipt, Sink, TableSink
+from penstock.flow.contracts import ByteReader, ByteWriter, Receipt, Sink, StagingTableSink, TableSink
 from penstock.flow.partitions import PartitionsSink
 from penstock.flow.parts import PartsSink
 from penstock.flow.plan import Plan
@@ -195,7 +195,10 @@ class Chain:
     def moved_bytes(self) -> int:
         """Return a number that grows whenever any byte moves between two stages."""
         states = [link.state() for link in self.links]
-        return sum(state.bytes_in + state.bytes_out for state in states)
+        sink = self._plan.sink
+        # Rows are no bytes, but this number only has to grow.
+        moved = sink.rows_moved if isinstance(sink, StagingTableSink) else 0
+        return moved + sum(state.bytes_in + state.bytes_out for state in states)
 
     def rows(self) -> int | None:
         """Return the rows that have passed; None when they are not counted."""

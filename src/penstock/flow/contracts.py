@@ -48,6 +48,7 @@ __all__ = [
     "RemovableSink",
     "Sink",
     "Source",
+    "StagingTableSink",
     "TableSink",
     "TypedTableSink",
     "UploadSink",
@@ -259,6 +260,16 @@ class TypedTableSink(TableSink, Protocol):
         Raises:
             SinkError: the database cannot hold one of the columns. (Or ConfigurationError, as from ``load``.)
         """
+        ...
+
+
+@runtime_checkable
+class StagingTableSink(TableSink, Protocol):
+    """A table sink that takes every row before it moves them into the table."""
+
+    @property
+    def rows_moved(self) -> int:
+        """How many are in the table. As long as this grows, the sink is not stalled, though it takes nothing."""
         ...
 
 

@@ -17,9 +17,9 @@ Queries and views are read row by row as a whole. To pack those SQLite would hav
 by sorting them all, or to start again for every page; and an aggregate function of ours is called for every row. It costs: of
 16 columns, 4.4 us of processor time a row against 1.7 (November 2026, SQLite 3.40), and the GIL.
 
-ADBC, which reads into Arrow without, is not used: it cannot be interrupted, types a column by its first batch, and brings
-an SQLite of its own, when two of them in one process break each other's locks on a file
-(https://www.sqlite.org/howtocorrupt.html, 2.2.1).
+ADBC, which reads into Arrow without, is only used to load (:mod:`penstock.connectors.sqlite._filling`): it cannot be interrupted,
+types a column by its first batch, and brings an SQLite of its own, when two of them in one process break each other's locks on a
+file (https://www.sqlite.org/howtocorrupt.html, 2.2.1).
 """
 
 from __future__ import annotations
@@ -66,8 +66,6 @@ def sink(request: SinkRequest) -> SqliteSink:
     request.check_options()
     if str(_path(request)) == ":memory:":
         raise ConfigurationError(f"{request.shown}: what is loaded into memory is gone when the copy ends; name a file")
-    if isinstance(request.source, SqliteSource):
-        return SqliteSink(request, _path(request), request.source.reads)
     return SqliteSink(request, _path(request))
 
 
@@ -93,10 +91,6 @@ class SqliteSource:
         self._is_narrowed = request.where is not None or request.limit is not None
         self._batch_bytes = request.batch_bytes
         self._misfits = _sqlite_types.Misfits(request.on_type_loss, request.losses, self.display_name)
-
-    def reads(self, path: Path) -> bool:
-        """Whether this is the file; a link to it is."""
-        return self._path.exists() and path.exists() and self._path.samefile(path)
 
     def open_bytes(self, format_name: str) -> AbstractContextManager[Iterator[bytes]]:
         """Refuse: there are no stored bytes here, ``byte_formats`` is empty."""

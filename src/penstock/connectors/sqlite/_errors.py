@@ -12,7 +12,7 @@ from penstock.connectors._absent import tables_hint
 from penstock.core.cancel import sleep
 from penstock.errors import ConnectorError
 
-__all__ = ["LONGEST_VALUE_BYTES", "absent_column", "patiently", "translated"]
+__all__ = ["LONGEST_VALUE_BYTES", "absent_column", "patiently", "sink_hint", "translated"]
 
 T = TypeVar("T")
 E = TypeVar("E", bound=ConnectorError)
@@ -35,6 +35,7 @@ _HINTS_FOR_SINKS = {
     "SQLITE_FULL": ("the disk is full; nothing was left behind", False),
     "SQLITE_TOOBIG": ("a single value is larger than SQLite takes", False),
 }
+_NAMES = {"database or disk is full": "SQLITE_FULL", "string or blob too big": "SQLITE_TOOBIG"}
 
 
 def patiently(call: Callable[[], T], patience_seconds: float) -> T:
@@ -59,6 +60,12 @@ def translated(exc: sqlite3.Error, where: str, connection: sqlite3.Connection | 
     hints = {**_HINTS, **_HINTS_FOR_SINKS} if error.__name__ == "SinkError" else _HINTS
     hint, transient = hints.get(name, ("", False))
     return error(message, where=where, hint=hint, transient=transient)
+
+
+def sink_hint(message: str) -> str:
+    """Return what to do about an error in SQLite's own words, where a library passes on nothing but these."""
+    hint, _transient = _HINTS_FOR_SINKS.get(_NAMES.get(message, ""), ("", False))
+    return hint
 
 
 def _tables_hint(connection: sqlite3.Connection, missing: str) -> str:

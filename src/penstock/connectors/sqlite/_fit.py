@@ -17,7 +17,7 @@ from typing import Any
 from penstock._extras import need
 from penstock.connectors._float_digits import first_lost
 
-__all__ = ["DoesNotFit", "TargetColumn", "fitting"]
+__all__ = ["DoesNotFit", "TargetColumn", "fitting", "pieces_of"]
 
 Column = Any
 Fit = Callable[[Column], Column]
@@ -95,6 +95,11 @@ def fitting(kind: str, target: TargetColumn, *, is_decimal: bool = False) -> Fit
     return looked_at
 
 
+def pieces_of(kind: str, target: TargetColumn) -> int:
+    """Return how many fields the structs have that :func:`fitting` makes of a column; 1 where it makes none."""
+    return 3 if (kind, target.affinity) == ("TEXT", "NUMERIC") else 1
+
+
 # --- numbers ------------------------------------------------------------------------------------------------------
 
 
@@ -148,20 +153,19 @@ def _double_texts(texts: Column) -> Column:
 
 
 def _numbers_or_texts(column: Column) -> Column:
-    """Return text as it is where SQLite sees no number, and numbers where it does."""
+    """Return text as it is where SQLite sees no number, and numbers where it does: structs of text, double and integer.
+
+    At most one of the three is not NULL, because a column of Arrow has one type.
+    """
     texts = _large(column)
     is_number = _matches(texts, _NUMBER_TO_SQLITE)
-    if not is_number.true_count:
-        return column
     is_integer = _compute().and_(_matches(texts, _LONG_WHOLE), _is_held(texts))
     is_double = _compute().and_not(is_number, is_integer)
     doubles = _double_texts(_only(texts, is_double))
     _refuse_other_integers(texts, doubles)
     integers = _only(texts, is_integer).cast(_pyarrow().int64())
-    known = len(texts) - texts.null_count
-    if is_double.true_count == known:
-        return doubles
-    return integers if is_integer.true_count == known else _mixed(texts, doubles, integers, is_double, is_integer)
+    others = _only(texts, _compute().invert(is_number))
+    return _pyarrow().StructArray.from_arrays([others, doubles, integers], ["text", "double", "integer"])
 
 
 def _refuse_other_integers(texts: Column, doubles: Column) -> None:
@@ -173,13 +177,6 @@ def _refuse_other_integers(texts: Column, doubles: Column) -> None:
     for text, double in doubtful:
         if Decimal(text) != Decimal(double):
             raise DoesNotFit(_shown(text))
-
-
-def _mixed(texts: Column, doubles: Column, integers: Column, is_double: Column, is_integer: Column) -> Column:
-    arrow, compute = _pyarrow(), _compute()
-    which = compute.if_else(is_double, arrow.scalar(1, arrow.int8()), arrow.scalar(0, arrow.int8()))
-    which = compute.if_else(is_integer, arrow.scalar(2, arrow.int8()), which)
-    return arrow.UnionArray.from_sparse(compute.fill_null(which, 0), [texts, doubles, integers])
 
 
 def _is_held(texts: Column) -> Column:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock._extras import need
 from penstock.connectors._batches import Batches
-from penstock.connectors.sqlite._fit import DoesNotFit, Fit, TargetColumn, fitting
+from penstock.connectors.sqlite._fit import DoesNotFit, Fit, TargetColumn, fitting, pieces_of
 from penstock.errors import ConfigurationError, SinkError
 from penstock.flow.contracts import Formats
 
@@ -66,9 +66,22 @@ class Loader:
         found = [self._chosen(field.name, field.type) for field in schema]
         self.types: list[str] = [kind for kind, _ in found]
         self._conversions = [conversion for _, conversion in found]
+        self._pieces = [1] * len(found)
+
+    @property
+    def stored_names(self) -> list[str]:
+        """Names for what :meth:`columns` returns, which may be more than the columns of the schema."""
+        return [_piece(place, piece) for place, pieces in enumerate(self._pieces) for piece in range(pieces)]
+
+    @property
+    def expressions(self) -> list[str]:
+        """How each column of the schema is made of those in ``stored_names``, in SQL."""
+        return [_whole(place, pieces) for place, pieces in enumerate(self._pieces)]
 
     def columns(self, batch: pa.RecordBatch) -> list[Column]:
         """Return the columns as SQLite is to have them: integers, doubles, booleans, text and bytes.
+
+        Values of a column that have different types in SQLite come in several columns, each NULL where another has the value.
 
         Raises:
             SinkError: a value has no exact form there.
@@ -76,7 +89,7 @@ class Loader:
         converted = []
         for name, conversion, column in zip(self._schema.names, self._conversions, batch.columns, strict=True):
             try:
-                converted.append(conversion(column))
+                converted += _in_pieces(conversion(column))
             except (DoesNotFit, _pyarrow().ArrowInvalid, ConfigurationError) as exc:
                 message = f"column {name!r} can not be loaded: {exc}"
                 raise SinkError(message, where=self._where, hint=_HINT) from exc
@@ -101,6 +114,7 @@ class Loader:
                 message = f"column {field.name!r} is {target.declared} in the table, where SQLite would bend {kind}"
                 raise SinkError(message, where=self._where, hint=_HINT)
             self._conversions[place] = _in_turn(self._conversions[place], fit)
+            self._pieces[place] = pieces_of(kind, target)
 
     def _chosen(self, name: str, kind: ArrowType) -> tuple[str, Conversion]:
         arrow, types = _pyarrow(), _pyarrow().types
@@ -165,6 +179,20 @@ def _is_decimal(kind: ArrowType) -> bool:
     while types.is_dictionary(kind) or types.is_run_end_encoded(kind):
         kind = kind.value_type
     return bool(types.is_decimal(kind))
+
+
+def _in_pieces(column: Column) -> list[Column]:
+    return list(column.flatten()) if _pyarrow().types.is_struct(column.type) else [column]
+
+
+def _piece(place: int, piece: int) -> str:
+    return f"c{place}_{piece}"
+
+
+def _whole(place: int, pieces: int) -> str:
+    """Return the SQL for a value of which all pieces but one are NULL."""
+    names = ", ".join(_piece(place, piece) for piece in range(pieces))
+    return names if pieces == 1 else f"coalesce({names})"
 
 
 def _in_turn(first: Conversion, second: Fit) -> Conversion:
