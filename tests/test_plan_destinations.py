@@ -39,6 +39,8 @@ TYPES = {
     "tags": (pa.list_(pa.string()), ["a"]),
 }
 
+LOADING = {"sqlite": "Arrow batches", "duckdb": "Arrow batches", "postgresql": "COPY", "mysql": "LOAD DATA"}
+
 
 @pytest.fixture
 def rows() -> Any:
@@ -52,6 +54,8 @@ def told(rows: Any, uri: str) -> tuple[str, ...]:
     assert (seen.would, len(seen.column_types)) == ("run", len(TYPES))
     shown = str(seen)
     assert "in a new table" in shown
+    assert f"loading:     {seen.loading}" in shown
+    assert LOADING[uri.partition(":")[0]] in seen.loading == seen.to_dict()["loading"]
     for column, plain in zip(seen.column_types, seen.to_dict()["columns"], strict=True):
         assert column in shown
         assert plain["column_type"] == column
@@ -138,7 +142,8 @@ def test_a_column_no_table_can_hold(tmp_path: Path) -> None:
 def test_a_table_sink_that_does_not_tell() -> None:
     """Is no failure: the columns are shown without."""
     seen = penstock.preview(penstock.plan([{"a": 1}], MemoryTable()))
-    assert (seen.would, seen.column_types) == ("run", ())
+    assert (seen.would, seen.column_types, seen.loading) == ("run", (), "")
+    assert seen.to_dict()["loading"] is None
     assert seen.to_dict()["columns"][0]["column_type"] is None
 
 

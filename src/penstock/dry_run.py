@@ -51,6 +51,11 @@ class Preview:
     column_types: tuple[str, ...] = ()
 
     @property
+    def loading(self) -> str:
+        """How rows would get into the table; ``""`` where no table would be loaded, or where it does not tell."""
+        return self.plan.sink.loading if isinstance(self.plan.sink, TypedTableSink) else ""
+
+    @property
     def estimated_stored_bytes(self) -> int | None:
         """About how many bytes would be written, before compression; None if unknown."""
         return None if self.description is None else estimated_stored_bytes(self.description)
@@ -92,6 +97,7 @@ class Preview:
             "reading": told.reading,
             "why": told.why,
             "consistency": told.consistency,
+            "loading": self.loading,
             "estimate": _estimate(told),
             "partitions": self._partitions(),
             "files": self._files(),
@@ -171,6 +177,7 @@ class Preview:
             "format": plan.format_name,
             "compression": plan.compression,
             "passes_through": plan.passes_through,
+            "loading": self.loading or None,
             **{each.name: getattr(told, each.name) for each in fields(told)},
             "columns": [self._plain(column, kind) for column, kind in zip(told.columns, created, strict=True)],
             "partitions": len(self.ranges) or 1,

@@ -22,7 +22,7 @@ from penstock.connectors._batches import Batches
 from penstock.connectors.sqlite import _filling, _sink
 from penstock.core.cancel import sleep
 from penstock.errors import AlreadyExists, ConfigurationError, SinkError, SourceError
-from penstock.flow.contracts import BatchStream, Receipt, TableSink
+from penstock.flow.contracts import BatchStream, Receipt, TableSink, TypedTableSink
 from tests.connectors.parts import (
     Cancellable,
     Fails,
@@ -37,12 +37,14 @@ BATCH = pa.RecordBatch.from_pydict({"a": [1, 2], "b": ["x", None]})
 
 
 @pytest.fixture(params=["by Arrow", "by rows"], autouse=True)
-def filled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def filled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """With the driver that is an extra, and without it."""
-    if request.param == "by rows":
+    way: str = request.param
+    if way == "by rows":
         monkeypatch.setattr(_filling, "_drivers", lambda: None)
     else:
         assert _filling._drivers() is not None
+    return way
 
 
 @pytest.fixture
@@ -99,6 +101,18 @@ def test_a_new_file_holds_the_table_and_nothing_else_is_left(uri: str) -> None:
     assert run(uri, "SELECT * FROM t") == [(1, "x"), (2, None)] * 2
     assert receipt == Receipt(f"{uri} t", 2 * BATCH.nbytes, {"rows": 4, "table": "t"})
     assert folder(uri) == ["data.db"]
+
+
+def test_the_plan_says_how_rows_get_in(uri: str, filled: str) -> None:
+    """By Arrow or row by row, into a new file or one that is there."""
+    way = {
+        "by Arrow": "Arrow batches",
+        "by rows": "rows, 1,000 at a time (pip install 'penstock[sqlite]' for Arrow batches)",
+    }
+    sink = cast(TypedTableSink, table_sink(uri))
+    assert sink.loading == f"{way[filled]}, into a new file"
+    run(uri, "CREATE TABLE other (a)")
+    assert sink.loading == f"{way[filled]}, into a file beside the database, then moved in one transaction"
 
 
 def test_sqlite_is_a_place_for_tables(uri: str) -> None:

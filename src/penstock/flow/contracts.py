@@ -252,7 +252,12 @@ class TableSink(Protocol):
 
 @runtime_checkable
 class TypedTableSink(TableSink, Protocol):
-    """A table sink that can say what columns it would create, for ``penstock plan``."""
+    """A table sink that can say how it would load, and what columns it would create, for ``penstock plan``."""
+
+    @property
+    def loading(self) -> str:
+        """How rows would get into the table, such as ``"COPY ... FROM STDIN, in one transaction"``. Connects to nothing."""
+        ...
 
     def column_types(self, schema: pa.Schema) -> tuple[str, ...]:
         """Return the database's name for the type each column of a new table would have. Connects to nothing.

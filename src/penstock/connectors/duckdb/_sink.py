@@ -75,6 +75,11 @@ class DuckdbSink:
         self._shared = self._share and self._share(self._path, self._settings)  # before the source opens it
         return not (is_there and self._if_exists == "skip")
 
+    @property
+    def loading(self) -> str:
+        """How rows get in."""
+        return f"Arrow batches, {'in one transaction' if self._path.exists() else 'into a new file'}"
+
     def column_types(self, schema: pa.Schema) -> tuple[str, ...]:
         """Return the types that the columns of a new table would have. Touches nothing.
 

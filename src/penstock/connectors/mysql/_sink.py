@@ -89,6 +89,12 @@ class MysqlSink:
         self._refuse_unfit(found)
         return True
 
+    @property
+    def loading(self) -> str:
+        """How rows get in."""
+        where = "in one transaction" if self._if_exists == "append" else "into a new table, which is then renamed"
+        return f"LOAD DATA LOCAL INFILE if the server allows it, else INSERT; {where}"
+
     def column_types(self, schema: pa.Schema) -> tuple[str, ...]:
         """Return the types that the columns of a new table would have. Touches nothing.
 

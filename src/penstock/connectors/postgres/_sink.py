@@ -93,6 +93,11 @@ class PostgresSink:
             self._target.check_place(connection, to_create=existing is None)
         return True
 
+    @property
+    def loading(self) -> str:
+        """How rows get in."""
+        return "COPY ... FROM STDIN, in one transaction"
+
     def column_types(self, schema: pa.Schema) -> tuple[str, ...]:
         """Return the types that the columns of a new table would have. Touches nothing.
 

@@ -22,7 +22,7 @@ from penstock.connectors.sqlite._errors import sink_hint
 from penstock.core.cancel import check_cancelled
 from penstock.errors import SinkError
 
-__all__ = ["filling"]
+__all__ = ["filling", "way_of_filling"]
 
 # Between two of these a cancel is noticed: 2 ms of lineitem's 16 columns by Arrow, 3 ms by rows (November 2026).
 _ROWS_AT_ONCE_BY_ARROW = 2000
@@ -49,6 +49,13 @@ def filling(path: Path, table: str, names: Sequence[str], where: str) -> Abstrac
     if (drivers := _drivers()) is None:
         return _by_rows(path, table, names, where)
     return _by_arrow(*drivers, path, table, names, where)
+
+
+def way_of_filling() -> str:
+    """Return how :func:`filling` fills, in words."""
+    if _drivers() is None:
+        return f"rows, {_ROWS_AT_ONCE:,} at a time (pip install 'penstock[sqlite]' for Arrow batches)"
+    return "Arrow batches"
 
 
 def _drivers() -> tuple[Any, Any] | None:

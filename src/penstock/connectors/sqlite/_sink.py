@@ -20,7 +20,7 @@ from penstock.connectors._requests import SinkRequest
 from penstock.connectors._sql import quoted, quoted_path
 from penstock.connectors._table_columns import refuse_repeated
 from penstock.connectors.sqlite._connection import CREATING, READING, WRITING, Connection, address, connected
-from penstock.connectors.sqlite._filling import filling
+from penstock.connectors.sqlite._filling import filling, way_of_filling
 from penstock.connectors.sqlite._load import Loader
 from penstock.connectors.sqlite._target import Target, creation
 from penstock.core.cancel import check_cancelled
@@ -79,6 +79,12 @@ class SqliteSink:
             if self._if_exists == "fail":
                 target.refuse_existing()
             return not (self._if_exists == "skip" and target.is_there)
+
+    @property
+    def loading(self) -> str:
+        """How rows get in."""
+        where = "a file beside the database, then moved in one transaction" if self._path.exists() else "a new file"
+        return f"{way_of_filling()}, into {where}"
 
     def column_types(self, schema: pa.Schema) -> tuple[str, ...]:
         """Return the types that the columns of a new table would have. Touches nothing.
