@@ -19,7 +19,11 @@ from penstock.cli.streams import UnwritableOutput, flush_output, forget_output, 
 __all__ = ["main", "run_and_exit"]
 
 _SIGINT = 2
-_M_ARENA_MAX = -8  # malloc.h
+_HEAP = {  # the number of the parameter in malloc.h, and its value
+    "MALLOC_ARENA_MAX": (-8, 1),
+    "MALLOC_MMAP_THRESHOLD_": (-3, 32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": (-1, 1 << 20),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,8 +57,8 @@ def run_and_exit() -> NoReturn:
     if sys.argv[1:2] != ["leaks"]:  # there the process is that of a script
         _prefer_frugal_libraries()
         occupy_closed_descriptors()
-    if sys.argv[1:2] == ["cp"] and "MALLOC_ARENA_MAX" not in os.environ:
-        _keep_one_heap()
+    if sys.argv[1:2] == ["cp"]:
+        _configure_heap()
     try:
         code = main()
     except SystemExit as exit_of_argparse:
@@ -79,17 +83,23 @@ def _prefer_frugal_libraries() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def _keep_one_heap() -> None:
-    """Make the C library use one heap for all threads: heaps of their own would keep some 10 MB of freed memory in all.
+def _configure_heap() -> None:
+    """Configure the C library's memory, unless the user has, by variables of these names.
 
-    Threads wait for the interpreter's lock, hardly for that of the heap: writing files was as fast, uploads took up to
-    a tenth more processor time (NDJSON, ten million rows).
+    - One heap for all threads: heaps of their own would keep some 10 MB of freed memory in all. Threads wait for the
+      interpreter's lock, hardly for that of the heap: writing files was as fast, uploads took up to a tenth more processor
+      time (NDJSON, ten million rows).
+    - What is free at its end is returned from 1 MiB on. By default that limit rises to twice the size of the largest block
+      that was ever freed, and so does the limit above which a block has pages of its own; here the latter is where it would
+      end, at 32 MiB. (docs/performance.md has the figures.)
     """
     import ctypes
 
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has one heap anyway
     if mallopt is not None:
-        mallopt(_M_ARENA_MAX, 1)
+        for name, (parameter, value) in _HEAP.items():
+            if name not in os.environ:
+                mallopt(parameter, value)
 
 
 def _run(argv: Sequence[str] | None) -> int:
