@@ -39,7 +39,6 @@ from penstock.connectors.mongodb._connection import Connection, connected
 from penstock.connectors.mongodb._cursor import Replies, documents_per_reply
 from penstock.connectors.mongodb._errors import translating
 from penstock.connectors.mongodb._fields import Fields
-from penstock.connectors.mongodb._json import extended_json
 from penstock.connectors.mongodb._options import Options
 from penstock.connectors.mongodb._pieces import Piece, pieces
 from penstock.connectors.mongodb._query import Query, query_of
@@ -111,7 +110,7 @@ class MongoSource:
             looked_at = Replies.of_query(connection, self._query.limited(_DESCRIBED_DOCUMENTS), _DESCRIBED_DOCUMENTS, 0)
             first = [reply] if (reply := looked_at.next()) else []
             fields = self._learned(first)
-            kinds = fields.kinds(Kinds(extended_json(self._options.json)), self._request.on_type_loss)
+            kinds = fields.kinds(Kinds(self._options.json), self._request.on_type_loss)
             replies = f"raw replies of about {format_bytes(self._request.batch_bytes)}"
             twice = "; read twice, first for the types" if self._looks_at_all() else ""
             return Description(
@@ -160,7 +159,7 @@ class MongoSource:
         if self._options.shape == "document":
             return DocumentRows(self._options.json)
         on_type_loss = self._request.on_type_loss
-        kinds = Kinds(extended_json(self._options.json))
+        kinds = Kinds(self._options.json)
         columns = fields.kinds(kinds, on_type_loss)
         if self._options.mode == "tail" and on_type_loss == "text":
             columns = dict.fromkeys(columns, kinds.text)  # nobody knows what will come

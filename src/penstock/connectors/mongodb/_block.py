@@ -38,11 +38,24 @@ class Block:
         last_word: the last place that has ``WORD_BYTES``.
     """
 
-    def __init__(self, piece: Piece) -> None:
-        end = int(piece.ends[-1])
-        self._buffer = b"".join((piece.data[:end], bytes(_PADDING_BYTES)))
-        self.last_word = end + _PADDING_BYTES - WORD_BYTES
-        self.starts = piece.starts
+    def __init__(self, buffer: bytes, starts: Ints) -> None:
+        self._buffer = buffer
+        self.last_word = len(buffer) - WORD_BYTES
+        self.starts = starts
+
+    @classmethod
+    def of_piece(cls, piece: Piece) -> Block:
+        """Copy the documents of a piece, with room behind them."""
+        return cls(b"".join((piece.data[: int(piece.ends[-1])], bytes(_PADDING_BYTES))), piece.starts)
+
+    def of(self, starts: Ints) -> Block:
+        """Return the same bytes, as those of the documents inside that begin at ``starts``."""
+        return Block(self._buffer, starts)
+
+    @property
+    def view(self) -> memoryview:
+        """All the bytes."""
+        return memoryview(self._buffer)
 
     def at(self, positions: Ints, kind: str) -> Ints:
         """Return the values of numpy's type ``kind`` that begin at ``positions``, aligned or not."""

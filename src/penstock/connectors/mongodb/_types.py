@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from penstock._extras import need
 from penstock.connectors.mongodb._block import BsonType
-from penstock.connectors.mongodb._json import Javascript, is_uuid, plain_text
+from penstock.connectors.mongodb._json import Javascript, extended_json, is_uuid, plain_text
+from penstock.connectors.mongodb._nested import take_nested
 from penstock.connectors.mongodb._vectors import TAKES, Take
 from penstock.flow.losses import OnTypeLoss
 from penstock.flow.types_table import TypeRow
@@ -113,11 +114,13 @@ class Kinds:
     """Every kind of column there is.
 
     Args:
-        write_json: writes a value as Extended JSON.
+        form: of Extended JSON, ``"relaxed"`` or ``"canonical"``.
     """
 
-    def __init__(self, write_json: Callable[[Any], str]) -> None:
+    def __init__(self, form: str) -> None:
         arrow, types = _pyarrow(), _bson_types()
+        write_json = extended_json(form)
+        takes = TAKES | {"object": take_nested} if form == "relaxed" else TAKES
         self._groups = _groups(types)
         self.text_of = plain_text(write_json)
 
@@ -129,7 +132,7 @@ class Kinds:
                 frozenset(types[name] for name in names),
                 fits,
                 build or (lambda values: arrow.array(values, arrow_type)),
-                TAKES[name],
+                takes[name],
             )
 
         def texts(write: Callable[[Any], str | None]) -> Build:

@@ -1,7 +1,8 @@
 """Turn BSON values into Arrow columns a whole column at a time, directly from the received bytes.
 
 For each kind of column there is a function that converts all values of a field that it can, and says which those are. The
-others are left to pymongo's decoder, value by value: documents, arrays and other rare types, and values that do not fit.
+others are left to pymongo's decoder, value by value: rare types, and values that do not fit. (Documents and arrays:
+:mod:`._nested`.)
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from penstock.connectors.mongodb._block import BsonType
 from penstock.connectors.mongodb._json import UUID_BYTES, UUID_SUBTYPE
 from penstock.connectors.mongodb._values import MOST_EXACT, Values, are_exact, are_usual_dates
 
-__all__ = ["TAKES", "Take"]
+__all__ = ["TAKES", "Take", "take_dates", "take_decimals", "take_object_ids", "take_strings"]
 
 _OLD_BINARY_SUBTYPE, _OLD_UUID_SUBTYPE = 2, 3
 _DECIMAL_BIAS, _EXPONENT_BITS, _HIGH_BITS = 6176, 0x3FFF, 49
@@ -70,7 +71,7 @@ def _take_doubles(values: Values) -> tuple[Array, Bools]:
     return as_array(found, taken, pyarrow().float64()), taken
 
 
-def _take_strings(values: Values) -> tuple[Array, Bools]:
+def take_strings(values: Values) -> tuple[Array, Bools]:
     """Bytes that are not UTF-8 are an error of Arrow's."""
     np = numpy()
     taken = values.are(BsonType.STRING, BsonType.SYMBOL)
@@ -92,7 +93,7 @@ def _take_binaries(values: Values) -> tuple[Array, Bools]:
     return values.block.strings(begin, length, taken), taken
 
 
-def _take_dates(values: Values) -> tuple[Array, Bools]:
+def take_dates(values: Values) -> tuple[Array, Bools]:
     np, arrow = numpy(), pyarrow()
     found = np.zeros(len(values), np.int64)
     taken = values.numbers(found, {BsonType.DATE: "<i8"})
@@ -100,7 +101,7 @@ def _take_dates(values: Values) -> tuple[Array, Bools]:
     return as_array(found, taken, arrow.timestamp("ms", "UTC")), taken
 
 
-def _take_object_ids(values: Values) -> tuple[Array, Bools]:
+def take_object_ids(values: Values) -> tuple[Array, Bools]:
     taken = values.are(BsonType.OBJECT_ID)
     rows = numpy().flatnonzero(taken)
     return texts_of_width(_digits(values.at("V12", rows=rows)), taken), taken
@@ -115,7 +116,7 @@ def _take_uuids(values: Values) -> tuple[Array, Bools]:
     return texts_of_width(np.concatenate([c for part in parts for c in (dashes, part)][1:], axis=1), taken), taken
 
 
-def _take_decimals(values: Values) -> tuple[Array, Bools]:
+def take_decimals(values: Values) -> tuple[Array, Bools]:
     """Those with up to six decimals, and digits that fit 64 bits. Arrow writes these as Python does."""
     np, arrow = numpy(), pyarrow()
     rows = np.flatnonzero(values.types == BsonType.DECIMAL)
@@ -155,13 +156,13 @@ TAKES: dict[str, Take] = {
     "bool": _take_bools,
     "long": _take_longs,
     "double": _take_doubles,
-    "string": _take_strings,
-    "date": _take_dates,
-    "objectId": _take_object_ids,
-    "decimal": _take_decimals,
+    "string": take_strings,
+    "date": take_dates,
+    "objectId": take_object_ids,
+    "decimal": take_decimals,
     "binData": _take_binaries,
     "binData, subtype 4": _take_uuids,
     "object": _take_nothing,
-    "text": _take_strings,
+    "text": take_strings,
 }
 """How the columns of each kind are taken; by :attr:`penstock.connectors.mongodb._types.Kind.name`."""

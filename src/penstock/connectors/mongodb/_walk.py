@@ -26,15 +26,19 @@ _FEWEST_DOCUMENTS = 100  # to decode fewer takes less time
 class Walk:
     """What is where in the documents of a piece.
 
+    Args:
+        piece: the documents.
+        block: their bytes; None to copy them.
+
     Attributes:
         block: the bytes.
         unfinished: in which documents something is left after the passes so far, ascending.
         odd: documents to be decoded one by one, ascending: with a field twice, of an unknown type, with a wrong length.
     """
 
-    def __init__(self, piece: Piece) -> None:
+    def __init__(self, piece: Piece, block: Block | None = None) -> None:
         np = numpy()
-        self.block = Block(piece)
+        self.block = Block.of_piece(piece) if block is None else block
         self._count = len(piece)
         self._cursor: Ints = piece.starts + 4
         self._last: Ints = piece.ends - 1
@@ -136,7 +140,7 @@ def pays(piece: Piece) -> bool:
 
 
 def walked(
-    piece: Piece, order: list[str], most_passes: int, note: Callable[[list[str]], object]
+    piece: Piece, order: list[str], most_passes: int, note: Callable[[list[str]], object], block: Block | None = None
 ) -> tuple[Walk, list[str]]:
     """Walk through documents.
 
@@ -146,6 +150,7 @@ def walked(
         most_passes: after so many, what is left is odd. So it is when they take longer than decoding would: where
             documents have few fields each, and many names among them.
         note: is told the names of a document that a pass did not finish; none before it has a name that was not expected.
+        block: the bytes of the documents; None to copy them.
 
     Returns:
         the walk, and the order of names for the next piece.
@@ -153,7 +158,7 @@ def walked(
     Raises:
         bson.errors.InvalidBSON: such a document cannot be read.
     """
-    walk, steps = Walk(piece), int(piece.ends[-1])  # for each byte one; plain documents take one for ten bytes
+    walk, steps = Walk(piece, block), int((piece.ends - piece.starts).sum())  # plain documents take one for ten bytes
     for _ in range(most_passes):
         steps -= len(order) * len(walk.unfinished)
         if steps < 0:
