@@ -19,6 +19,7 @@ from bson.dbref import DBRef
 from hypothesis import given, strategies as st
 
 from penstock.connectors.mongodb import _walk as _mongo_walk
+from penstock.connectors.mongodb._documents import DocumentRows
 from penstock.connectors.mongodb._errors import translating
 from penstock.connectors.mongodb._fields import Fields
 from penstock.connectors.mongodb._json import extended_json
@@ -173,11 +174,31 @@ how = st.builds(
 )
 
 
+def whole_documents(data: bytes, *, fewest: int) -> list[dict[str, str]] | None:
+    """Return them as rows, read together if there are so many; None if they cannot be read."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(_mongo_walk, "_FEWEST_DOCUMENTS", fewest)
+        try:
+            batches = [DocumentRows("relaxed").batch(piece) for piece in pieces(data, 300)]
+        except bson.errors.InvalidBSON:
+            return None
+    for batch in batches:
+        batch.validate(full=True)
+    return [row for batch in batches for row in batch.to_pylist()]
+
+
 @given(how, documents())
 def test_the_same_comes_out(read: Read, raw: list[bytes]) -> None:
     """Values, types, order, what was lost, and word for word what is said of the first document that does not fit."""
     found, expected = read.of(raw, decoded=False), read.of(raw, decoded=True)
     assert (type(found), str(found)) == (type(expected), str(expected))
+
+
+@given(documents())
+def test_the_same_comes_out_as_whole_documents(raw: list[bytes]) -> None:
+    """Key and JSON of each, whatever is in it."""
+    data = b"".join(raw)
+    assert whole_documents(data, fewest=0) == whole_documents(data, fewest=NEVER) is not None
 
 
 @given(how, documents(), st.data())
@@ -189,6 +210,7 @@ def test_broken_bytes_are_an_error_all_the_same(read: Read, raw: list[bytes], da
         broken[place] = data.draw(st.sampled_from([0, 1, 2, 255]) | st.integers(0, 255))
     found, expected = read.of([bytes(broken)], decoded=False), read.of([bytes(broken)], decoded=True)
     assert (found == expected) if isinstance(expected, list) else isinstance(found, SourceError)
+    assert whole_documents(bytes(broken), fewest=0) == whole_documents(bytes(broken), fewest=NEVER)
 
 
 PLAIN = {
@@ -232,7 +254,11 @@ def test_nested_documents_are_not_decoded(mongo_double: MongoDouble) -> None:
     mongo_double.fill(uri, "c", {"all": NESTED, **NESTED}, 5000)
     with nothing_decoded(values=0, most_documents=200):
         table = read_table(source_of(uri, table="c"))
+    with nothing_decoded(values=0, most_documents=200):
+        whole = read_table(source_of(uri, table="c", options={"shape": "document"}))
     write = extended_json("relaxed")
+    assert whole.column("document").to_pylist() == [write({"_id": n, "all": NESTED, **NESTED}) for n in range(5000)]
+    assert whole.column("_id").to_pylist() == [str(n) for n in range(5000)]
     for name in ("all", "address", "tags", "orders"):
         assert table.column(name).to_pylist() == [write({"all": NESTED, **NESTED}[name])] * 5000
 

@@ -37,12 +37,13 @@ from penstock.connectors.mongodb import _catalog as _mongo_catalog
 from penstock.connectors.mongodb._address import Address
 from penstock.connectors.mongodb._connection import Connection, connected
 from penstock.connectors.mongodb._cursor import Replies, documents_per_reply
+from penstock.connectors.mongodb._documents import DocumentRows
 from penstock.connectors.mongodb._errors import translating
 from penstock.connectors.mongodb._fields import Fields
 from penstock.connectors.mongodb._options import Options
 from penstock.connectors.mongodb._pieces import Piece, pieces
 from penstock.connectors.mongodb._query import Query, query_of
-from penstock.connectors.mongodb._rows import DocumentRows, FieldRows, Rows
+from penstock.connectors.mongodb._rows import FieldRows, Rows
 from penstock.connectors.mongodb._types import Kinds
 from penstock.errors import BudgetExceeded, ConfigurationError
 from penstock.flow.contracts import BatchStream

@@ -19,7 +19,7 @@ from penstock.connectors.mongodb._values import Values
 from penstock.connectors.mongodb._vectors import take_dates, take_decimals, take_object_ids, take_strings
 from penstock.connectors.mongodb._walk import Walk, walked
 
-__all__ = ["take_nested"]
+__all__ = ["take_integers", "take_nested"]
 
 _DEEPEST = 16
 _MOST_ELEMENTS = 100
@@ -135,10 +135,15 @@ def _bools(values: Values, _depth: int) -> Texts:
     return _only(texts, taken), taken
 
 
-def _integers(values: Values, _depth: int) -> Texts:
+def take_integers(values: Values) -> Texts:
+    """Take those of 32 and 64 bits, as digits."""
     found = numpy().zeros(len(values), "i8")
     taken = values.numbers(found, {BsonType.INT: "<i4", BsonType.LONG: "<i8"})
     return as_array(found, taken, pyarrow().int64()).cast(pyarrow().string()), taken
+
+
+def _integers(values: Values, _depth: int) -> Texts:
+    return take_integers(values)
 
 
 def _doubles(values: Values, _depth: int) -> Texts:

@@ -1,8 +1,7 @@
-"""Turn documents into Arrow batches: a column per field, or one column with the whole document."""
+"""Turn documents into Arrow batches, a column per field."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Protocol, final
 
@@ -18,7 +17,7 @@ from penstock.flow.losses import Losses, OnTypeLoss
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["DocumentRows", "FieldRows", "Rows"]
+__all__ = ["FieldRows", "Rows"]
 
 Documents = list[dict[str, Any]]
 
@@ -131,32 +130,6 @@ class FieldRows:
         if key is None:
             return f"document {self._rows_before + number + 1} of the result"
         return f"the document with _id {_to_json(key)}"
-
-
-@final
-class DocumentRows:
-    """Two columns: ``_id`` as text, and the whole ``document`` as JSON. Everything fits.
-
-    Args:
-        form: of the JSON, ``"relaxed"`` or ``"canonical"``.
-    """
-
-    def __init__(self, form: str) -> None:
-        arrow = _pyarrow()
-        self.schema: pa.Schema = arrow.schema([("_id", arrow.string()), ("document", arrow.string())])
-        self._write = extended_json(form)
-        self._text_of = plain_text(self._write)
-
-    def batch(self, piece: Piece) -> pa.RecordBatch:
-        """Make a batch."""
-        documents = piece.documents()
-        arrow = _pyarrow()
-        keys: Iterable[Any] = [self._text_of(document.get("_id")) for document in documents]
-        texts = list(map(self._write, documents))
-        batch: pa.RecordBatch = arrow.RecordBatch.from_arrays(
-            [arrow.array(keys, arrow.string()), arrow.array(texts, arrow.string())], schema=self.schema
-        )
-        return batch
 
 
 def _to_json(value: Any) -> str:
