@@ -8,6 +8,7 @@ import threading
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -270,6 +271,53 @@ def test_a_table_that_appears_meanwhile_is_not_replaced(mariadb: MariaDbDatabase
 
     table_sink(mariadb, if_exists="overwrite").load(Vanishing(ROWS))
     assert rows_of(mariadb) == [(1, "x"), (2, None)]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "is_joined"),
+    [
+        ("(a bigint, b longtext) CHARSET utf8mb4", True),
+        ("(b longtext, a bigint) CHARSET utf8mb4", True),
+        ("(a bigint, b longtext) CHARSET utf8mb4 ENGINE = MyISAM", False),
+        ("(a bigint, b longtext) CHARSET latin1", False),
+        ("(a int, b longtext) CHARSET utf8mb4", False),
+        ("(a bigint)", False),
+    ],
+)
+def test_of_two_first_appends_the_second_joins_the_first(
+    mariadb: MariaDbDatabase, theirs: str, is_joined: bool
+) -> None:
+    """If the table that it would have created is there by then; another one is an error."""
+
+    class Racing(Loaded):
+        def __iter__(self) -> Iterator[pa.RecordBatch]:
+            yield from super().__iter__()
+            make(mariadb, f"CREATE TABLE t {theirs}", "INSERT INTO t (a) VALUES (7)")
+
+    sink = table_sink(mariadb, if_exists="append")
+    if is_joined:
+        assert sink.load(Racing(ROWS)).details["rows"] == 2
+        assert sorted(mariadb.execute("SELECT a, b FROM t")) == [(1, "x"), (2, None), (7, None)]
+    else:
+        with pytest.raises(SinkError, match="another table of this name appeared") as caught:
+            sink.load(Racing(ROWS))
+        assert caught.value.transient
+        assert len(rows_of(mariadb)) == 1
+
+
+def test_many_first_appends_at_once_all_arrive(mariadb: MariaDbDatabase) -> None:
+    """Whichever of them creates the table."""
+    together = threading.Barrier(6)
+
+    class Racing(Loaded):
+        def __iter__(self) -> Iterator[pa.RecordBatch]:
+            together.wait()
+            yield from super().__iter__()
+
+    with ThreadPoolExecutor(6) as pool:
+        loads = [pool.submit(table_sink(mariadb, if_exists="append").load, Racing(ROWS)) for _ in range(6)]
+        assert [load.result().details["rows"] for load in loads] == [2] * 6
+    assert mariadb.execute("SELECT count(*), count(DISTINCT a) FROM t") == [(12, 2)]
 
 
 @pytest.mark.parametrize(

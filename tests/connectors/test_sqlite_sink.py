@@ -336,6 +336,31 @@ def test_others_may_write_while_the_source_is_read(uri: str) -> None:
     assert run(uri, "SELECT count(*) FROM other") == [(1,)]
 
 
+def test_rows_that_wait_are_for_nobody_else_to_read(uri: str) -> None:
+    """The database may be a secret, and so may what is put beside it."""
+    run(uri, "CREATE TABLE t (a INTEGER, b TEXT)")
+    seen = []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield BATCH
+        beside = Path(uri.removeprefix("sqlite:///")).parent.glob(".data.db.*")
+        seen.extend(entry.stat().st_mode & 0o777 for entry in beside)
+
+    table_sink(uri, if_exists="append").load(Batches(BATCH.schema, batches()))
+    assert seen == [0o600]
+
+
+@pytest.mark.parametrize("if_exists", ["fail", "append", "overwrite"])
+def test_a_table_may_be_called_as_the_one_beside_it(uri: str, if_exists: str) -> None:
+    """Both are attached at the same time; the database's own is meant."""
+    run(uri, "CREATE TABLE other (z)")
+    if if_exists != "fail":
+        run(uri, "CREATE TABLE rows (b TEXT, a REAL)", "INSERT INTO rows VALUES ('old', 0)")
+    load(uri, BATCH, table="rows", if_exists=if_exists)
+    rows: list[tuple[Any, ...]] = [(1, "x"), (2, None)]
+    assert run(uri, "SELECT a, b FROM rows") == ([(0, "old"), *rows] if if_exists == "append" else rows)
+
+
 @pytest.mark.parametrize(
     "statement",
     ["ALTER TABLE t ADD COLUMN c INTEGER", "DROP TABLE t", "ALTER TABLE t RENAME TO u"],
@@ -352,6 +377,27 @@ def test_a_table_that_changes_meanwhile_is_not_appended_to(uri: str, statement: 
         table_sink(uri, if_exists="append").load(Batches(BATCH.schema, batches()))
     assert caught.value.transient
     assert folder(uri) == ["data.db"]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "is_joined"),
+    [("a INTEGER, b TEXT", True), ("b TEXT, A INTEGER", True), ("a TEXT, b TEXT", False), ("a INTEGER", False)],
+)
+def test_of_two_first_appends_the_second_joins_the_first(uri: str, theirs: str, is_joined: bool) -> None:
+    """If the table that it would have created is there by then; another one is an error."""
+    run(uri, "CREATE TABLE other (z)")
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield BATCH
+        run(uri, f"CREATE TABLE t ({theirs})", "INSERT INTO t (a) VALUES (7)")
+
+    if is_joined:
+        table_sink(uri, if_exists="append").load(Batches(BATCH.schema, batches()))
+        assert run(uri, "SELECT a, b FROM t") == [(7, None), (1, "x"), (2, None)]
+    else:
+        with pytest.raises(SinkError, match="changed while rows for it were read"):
+            table_sink(uri, if_exists="append").load(Batches(BATCH.schema, batches()))
+        assert len(run(uri, "SELECT * FROM t")) == 1
 
 
 def test_a_long_transaction_is_no_stall(uri: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from penstock.errors import AlreadyExists, SinkError
 
-__all__ = ["check_folder", "new_database", "temporary_database"]
+__all__ = ["check_folder", "new_database", "private_database"]
 
 _TEMPORARY_SUFFIX = ".penstock-part"
 _COMPANIONS = ("", "-journal", "-wal", "-shm", ".wal")  # what SQLite and DuckDB put beside a database
@@ -39,14 +39,28 @@ def new_database(path: Path, where: str) -> Iterator[Path]:
     Raises:
         AlreadyExists: a file has appeared at ``path`` meanwhile; it stays as it is.
     """
-    with temporary_database(path) as temporary:
+    with _temporary_path(path) as temporary:
         yield temporary
         _publish(temporary, path, where)
 
 
 @contextmanager
-def temporary_database(path: Path) -> Iterator[Path]:
-    """Give a path beside ``path`` that nobody else knows. Whatever is there at the end of the block is removed."""
+def private_database(path: Path, where: str) -> Iterator[Path]:
+    """Give an empty file beside ``path``, which only this user may read. It is removed at the end of the block.
+
+    Raises:
+        SinkError: it cannot be created.
+    """
+    with _temporary_path(path) as temporary:
+        try:
+            os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except OSError as exc:
+            raise SinkError(exc.strerror or str(exc), where=where) from exc
+        yield temporary
+
+
+@contextmanager
+def _temporary_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}{_TEMPORARY_SUFFIX}")
     try:
         yield temporary

@@ -125,6 +125,6 @@ class Seam(Generic[E]):
                 return self._kind(message, where=self._where, hint=hint, transient=transient)
         return self._kind(f"the connection was lost: {text}", where=self._where, transient=True)
 
-    def error(self, message: str, *, hint: str = "") -> E:
+    def error(self, message: str, *, hint: str = "", transient: bool = False) -> E:
         """Return an error of our own finding."""
-        return self._kind(message, where=self._where, hint=hint)
+        return self._kind(message, where=self._where, hint=hint, transient=transient)

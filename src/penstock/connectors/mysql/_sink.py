@@ -2,7 +2,8 @@
 
 A new or replaced table is filled under another name, and then renamed by one ``RENAME TABLE``, which is atomic: readers see
 the old table or the new one. Rows are appended in one transaction, so the table's engine must have transactions. If anything
-fails, the table under the other name is dropped, over a second connection if need be.
+fails, the table under the other name is dropped, over a second connection if need be. If the table to append to has appeared
+meanwhile, because several loads began at once, the rows of the one under the other name are added to it.
 
 Rows are loaded by ``LOAD DATA LOCAL INFILE``, one for each batch, if the server allows it (``local_infile``), else by INSERT
 statements of many rows. ``LOCAL`` turns errors into warnings, and drops rows; so every warning is an error here.
@@ -191,9 +192,11 @@ class MysqlSink:
         # No transaction around it: nobody sees this table, and a rollback would take as long as the load.
         loading.load(connection, Writer(filled, columns))
         check_cancelled()
-        self._publish(connection, filled, old, is_there=is_there)
+        if not self._publish(connection, filled, old, is_there=is_there):
+            self._join(connection, filled, columns)
 
-    def _publish(self, connection: Connection, filled: str, old: str, *, is_there: bool) -> None:
+    def _publish(self, connection: Connection, filled: str, old: str, *, is_there: bool) -> bool:
+        """Put the new table in its place. False if one has appeared there that is to be appended to."""
         target = quoted_path(self._table)
         while True:
             moves = ([f"{target} TO {old}"] if is_there else []) + [f"{filled} TO {target}"]
@@ -204,6 +207,8 @@ class MysqlSink:
             except SinkError as exc:
                 code = exc.__cause__.code if isinstance(exc.__cause__, ServerError) else 0
                 if code == _mysql_errors.TABLE_EXISTS and not is_there and self._if_exists != "overwrite":
+                    if self._if_exists == "append":
+                        return False
                     raise self._already_exists() from exc
                 if code != (_mysql_errors.NO_SUCH_TABLE if is_there else _mysql_errors.TABLE_EXISTS):
                     raise
@@ -211,6 +216,26 @@ class MysqlSink:
         with self._seam.translating(), CancelScope(shield=True):
             if is_there:
                 connection.execute(f"DROP TABLE {old}")
+        return True
+
+    def _join(self, connection: Connection, filled: str, columns: list[LoadColumn]) -> None:
+        """Add the rows to the table that has appeared, if it is as the one that they are in."""
+        target = quoted_path(self._table)
+        names = ", ".join(quoted(column.name) for column in columns)
+        with self._seam.translating():
+            ours, theirs = (sorted(connection.query(f"SHOW FULL COLUMNS FROM {table}")) for table in (filled, target))
+            found = existing_table(connection, self._table)
+        if ours != theirs or found is None or found.why_not_append:
+            message = "another table of this name appeared while rows were read"
+            raise self._seam.error(message, hint="try again", transient=True)
+        with self._seam.translating():
+            connection.execute("START TRANSACTION")
+            connection.execute(f"INSERT INTO {target} ({names}) SELECT {names} FROM {filled}")  # noqa: S608 - quoted
+        check_cancelled()
+        with self._seam.translating():
+            connection.execute("COMMIT")
+            with CancelScope(shield=True):
+                connection.execute(f"DROP TABLE {filled}")
 
     @contextmanager
     def _dropping(self, tables: list[str]) -> Iterator[None]:

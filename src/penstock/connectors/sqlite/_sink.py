@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from penstock.connectors._database_files import refuse_special
-from penstock.connectors._new_database import check_folder, new_database, temporary_database
+from penstock.connectors._new_database import check_folder, new_database, private_database
 from penstock.connectors._requests import SinkRequest
 from penstock.connectors._sql import quoted, quoted_path
 from penstock.connectors._table_columns import refuse_repeated
@@ -125,8 +125,8 @@ class SqliteSink:
     # --- a file that is there ------------------------------------------------------------------------------------
 
     def _change(self, loader: Loader, batches: BatchStream) -> tuple[int, int]:
-        names = batches.schema.names
-        with temporary_database(self._path) as staged, connected(self._path, WRITING, self.display_name) as connection:
+        names, where = batches.schema.names, self.display_name
+        with private_database(self._path, where) as staged, connected(self._path, WRITING, where) as connection:
             target = self._target(connection)
             with connection.undone():
                 target.check(names, loader)

@@ -82,12 +82,14 @@ class Target:
 
         Raises:
             AlreadyExists: it appeared since :meth:`check`.
-            SinkError: it is another than it was then.
+            SinkError: it is another than it was then, or than the one that was to be created and appended to.
         """
-        if self._appended_to is None:
+        if self._appended_to is None and not (self._if_exists == "append" and self.is_there):
             for statement in self._replacement(names, types):
                 self._connection.run(statement)
-        elif not self.is_there or self._columns() != self._appended_to:
+            return
+        created = {name.lower(): TargetColumn(kind) for name, kind in zip(names, types, strict=True)}
+        if self._columns() != (self._appended_to or created):
             message, hint = "the table was changed while rows for it were read", "try again"
             raise SinkError(message, where=self._where, hint=hint, transient=True)
 
