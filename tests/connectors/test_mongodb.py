@@ -138,6 +138,7 @@ def test_a_pipeline_may_make_other_documents(orders: MongoDatabase) -> None:
         ({"table": "c", "where": '{"a": {"$numberDecimal": "x"}}'}, "where holds what is no Extended JSON"),
         ({"table": "c", "where": '{"a": {"$binary": {}}}'}, "where holds what is no Extended JSON"),
         ({"table": "c", "where": '{"a": ' * 5000 + "1" + "}" * 5000}, "where is nested too deeply"),
+        ({"table": "c", "where": '{"a": ' + "[" * 200 + "1" + "]" * 200 + "}"}, "where is nested too deeply"),
         ({"table": "c", "columns": ["a\ud800"]}, "can not be sent to MongoDB"),
         ({"query": '{"collection": "c", "pipeline": {}}'}, "pipeline must be a list of stages"),
         ({"query": '{"collection": "c", "pipeline": [], "filter": {}}'}, "unknown key 'filter' in the query"),

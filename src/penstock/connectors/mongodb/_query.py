@@ -9,7 +9,7 @@ Extended JSON stands for what JSON has no form of: ``{"_id": {"$oid": "..."}}``,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,7 @@ _WRITING_STAGES = ("$out", "$merge")
 _FIND_EXAMPLE = '{"collection": "orders", "filter": {"total": {"$gt": 100}}}'
 _FILTER_EXAMPLE = '{"total": {"$gt": 100}}'
 _MOST_DOCUMENTS = (1 << 63) - 1  # no larger number can be sent
+_DEEPEST = 200  # levels; MongoDB promises 100: https://www.mongodb.com/docs/manual/reference/limits
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,20 @@ def _columns(query: Query, request: SourceRequest) -> Query:
     return replace(query, options={**query.options, "projection": projection})
 
 
+def _is_deeper(value: object, levels: int) -> bool:
+    """Whether there are more dicts and lists inside of each other."""
+    inside = [value]
+    for _ in range(levels + 1):
+        inside = [each for outer in inside for each in _held_by(outer)]
+        if not inside:
+            return False
+    return True
+
+
+def _held_by(value: object) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
 class _Parser:
     def __init__(self, shown: str) -> None:
         self._shown = shown
@@ -152,6 +167,8 @@ class _Parser:
         bson_error = need("bson.errors", extra="mongo", why="read MongoDB").BSONError
         try:
             found = json_util.loads(text)
+            if _is_deeper(found, _DEEPEST):  # how deep Python can read differs from release to release
+                raise RecursionError
         except (ValueError, TypeError, bson_error) as exc:  # the latter of {"$oid": 5} and the like
             raise ConfigurationError(f"{self._shown}: {what} is not JSON: {exc}; write for example {example}") from exc
         except (ArithmeticError, AttributeError, KeyError, RecursionError) as exc:  # of {"$binary": {}} and the like
