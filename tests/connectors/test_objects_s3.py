@@ -10,7 +10,7 @@ from time import monotonic
 import pytest
 
 from penstock.connectors.objects._s3_client import Patience
-from penstock.errors import AlreadyExists, BrokenError, Cancelled, ConfigurationError, SinkError
+from penstock.errors import AlreadyExists, BrokenError, Cancelled, ConfigurationError, SinkError, SourceError
 from penstock.flow.contracts import Removable
 from tests.connectors.parts import (
     SECRET,
@@ -21,6 +21,7 @@ from tests.connectors.parts import (
     cancelled_at_once,
     data_stream,
     open_descriptors,
+    read_bytes,
     read_table,
     reading,
     silent_stream,
@@ -181,6 +182,15 @@ def test_a_store_that_is_not_there_is_found_before(monkeypatch: pytest.MonkeyPat
             sink_in("bucket").check()
         assert monotonic() - began < 5
         assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("number", ["301", "401", "403", "404", "412", "429", "503"])
+def test_a_number_in_a_key_is_no_status(monkeypatch: pytest.MonkeyPatch, number: str) -> None:
+    """What is wrong is the endpoint, whatever the key, or the port, looks like."""
+    use_only({"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "us-east-1"}, monkeypatch)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    with pytest.raises(SourceError, match="connection refused"):
+        read_bytes(source_of(f"s3://bucket/{number}/{number}.csv"))
 
 
 def test_who_may_not_list_may_still_write(s3_server: S3Server, bucket: str) -> None:

@@ -55,9 +55,14 @@ def meaning_of(code: str, text: str, scheme: str = "s3") -> Meaning | None:
     """Return what ``code`` (may be ``""``) in ``text`` means at stores of ``scheme``; None when that is not known."""
     for known in (*_SPECIAL.get(scheme, ()), *_MEANINGS):
         sign = known.sign
-        if sign == code or (not code and sign in text) or (not sign.isalnum() and sign in text):
+        if sign == code or (_may_be_anywhere(sign, code) and sign in text):
             return known
     return None
+
+
+def _may_be_anywhere(sign: str, code: str) -> bool:
+    """Whether a sign counts wherever it is in the text. A status does not: ports and keys have such numbers, too."""
+    return not sign.isalnum() or not (code or sign.isdigit())
 
 
 def _status(text: str) -> str:
