@@ -8,7 +8,7 @@ from penstock._extras import need
 from penstock.connectors.mongodb._arrays import Array, Bools, merged, numpy, pyarrow
 from penstock.connectors.mongodb._block import Block, BsonType
 from penstock.connectors.mongodb._json import extended_json, plain_text
-from penstock.connectors.mongodb._nested import take_integers, take_nested
+from penstock.connectors.mongodb._nested import take_integers, take_nested, together
 from penstock.connectors.mongodb._pieces import Piece
 from penstock.connectors.mongodb._values import Values
 from penstock.connectors.mongodb._vectors import take_object_ids, take_strings
@@ -83,13 +83,6 @@ class DocumentRows:
 
 def _keys(piece: Piece, block: Block) -> tuple[Array, Bools]:
     """Return the keys of the usual types as text, where they are the first field; and which those are."""
-    np, arrow = numpy(), pyarrow()
     walk = Walk(piece, block)
     walk.run([_KEY])
-    types, begins = walk.column(_KEY)
-    found, taken = arrow.nulls(len(piece), arrow.string()), np.zeros(len(piece), bool)
-    for take in {_TAKEN_KEYS[code] for code in np.unique(types).tolist() if code in _TAKEN_KEYS}:
-        texts, those = take(Values(block, types, begins))
-        found = need("pyarrow.compute", extra="mongo", why="read MongoDB").coalesce(found, texts)
-        taken |= those
-    return found, taken
+    return together(Values(block, *walk.column(_KEY)), _TAKEN_KEYS)

@@ -8,7 +8,8 @@ together, so the work is done by numpy and Arrow for all values together. What c
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 from penstock._extras import need
@@ -19,7 +20,7 @@ from penstock.connectors.mongodb._values import Values
 from penstock.connectors.mongodb._vectors import take_dates, take_decimals, take_object_ids, take_strings
 from penstock.connectors.mongodb._walk import Walk, walked
 
-__all__ = ["take_integers", "take_nested"]
+__all__ = ["take_integers", "take_nested", "together"]
 
 _DEEPEST = 16
 _MOST_ELEMENTS = 100
@@ -32,26 +33,35 @@ Texts: TypeAlias = tuple[Array, Bools]
 """Texts of the values that could be written, and NULL; and which those are."""
 
 
+Writer: TypeAlias = Callable[[Values], Texts]
+
+
 def take_nested(values: Values, depth: int = 0) -> Texts:
     """Take documents and arrays; see :data:`._vectors.Take`."""
-    return _together(values, {BsonType.DOCUMENT: _documents, BsonType.ARRAY: _arrays}, depth)
+    return together(values, _nesting(depth))
+
+
+def together(values: Values, writers: Mapping[int, Writer]) -> Texts:
+    """Take what there is a writer for, by the type of each value."""
+    np, arrow = numpy(), pyarrow()
+    found, taken = arrow.nulls(len(values), arrow.string()), np.zeros(len(values), bool)
+    codes = np.flatnonzero(np.bincount(values.types)).tolist()
+    for write in dict.fromkeys(writers[code] for code in codes if code in writers):  # one may be for several types
+        texts, those = write(values)
+        found = _compute().coalesce(found, texts)
+        taken |= those
+    return found, taken
 
 
 def _elements(values: Values, depth: int) -> Texts:
     """Take whatever may be inside of a document."""
-    return _together(values, _WRITERS, depth)
+    return together(values, _WRITERS | _nesting(depth))
 
 
-def _together(values: Values, writers: dict[int, Callable[[Values, int], Texts]], depth: int) -> Texts:
-    np, arrow = numpy(), pyarrow()
-    found, taken = None, np.zeros(len(values), bool)
-    for code in np.flatnonzero(np.bincount(values.types)).tolist():
-        if code not in writers or depth > _DEEPEST:
-            continue
-        texts, those = writers[code](values, depth)
-        found = texts if found is None else _compute().coalesce(found, texts)
-        taken |= those
-    return arrow.nulls(len(values), arrow.string()) if found is None else found, taken
+def _nesting(depth: int) -> dict[int, Writer]:
+    if depth > _DEEPEST:
+        return {}
+    return {BsonType.DOCUMENT: partial(_documents, depth=depth), BsonType.ARRAY: partial(_arrays, depth=depth)}
 
 
 # --- values with others inside ----------------------------------------------------------------------------------------
@@ -123,12 +133,12 @@ def _back(texts: Array, taken: Bools, rows: Ints, count: int) -> Texts:
 # --- other values -------------------------------------------------------------------------------------------------------
 
 
-def _nulls(values: Values, _depth: int) -> Texts:
+def _nulls(values: Values) -> Texts:
     taken = values.are(BsonType.NULL, BsonType.UNDEFINED)
     return _only(pyarrow().array(["null"]).take(pyarrow().array(numpy().zeros(len(values), "i4"))), taken), taken
 
 
-def _bools(values: Values, _depth: int) -> Texts:
+def _bools(values: Values) -> Texts:
     found = values.at("u1")
     taken = values.are(BsonType.BOOL) & (found <= 1)
     texts = pyarrow().array(["false", "true"]).take(pyarrow().array((found == 1).astype("i4")))
@@ -142,11 +152,7 @@ def take_integers(values: Values) -> Texts:
     return as_array(found, taken, pyarrow().int64()).cast(pyarrow().string()), taken
 
 
-def _integers(values: Values, _depth: int) -> Texts:
-    return take_integers(values)
-
-
-def _doubles(values: Values, _depth: int) -> Texts:
+def _doubles(values: Values) -> Texts:
     """Take those that Arrow writes as Python does."""
     np, arrow, compute = numpy(), pyarrow(), _compute()
     found = np.zeros(len(values), "f8")
@@ -161,7 +167,7 @@ def _doubles(values: Values, _depth: int) -> Texts:
     return _only(texts, taken), taken
 
 
-def _strings(values: Values, _depth: int) -> Texts:
+def _strings(values: Values) -> Texts:
     texts, taken = take_strings(values)
     return _within('"', _escaped(texts), '"'), taken
 
@@ -179,7 +185,7 @@ def _escaped(texts: Array) -> Array:
     return texts
 
 
-def _dates(values: Values, _depth: int) -> Texts:
+def _dates(values: Values) -> Texts:
     """Take those from 1970 on; those before are numbers in relaxed JSON, too."""
     arrow, compute = pyarrow(), _compute()
     dates, taken = take_dates(values)
@@ -190,12 +196,12 @@ def _dates(values: Values, _depth: int) -> Texts:
     return _only(_within('{"$date":"', texts, 'Z"}'), taken), taken
 
 
-def _object_ids(values: Values, _depth: int) -> Texts:
+def _object_ids(values: Values) -> Texts:
     texts, taken = take_object_ids(values)
     return _within('{"$oid":"', texts, '"}'), taken
 
 
-def _decimals(values: Values, _depth: int) -> Texts:
+def _decimals(values: Values) -> Texts:
     texts, taken = take_decimals(values)
     return _within('{"$numberDecimal":"', texts, '"}'), taken
 
@@ -212,14 +218,12 @@ def _compute() -> Any:
     return need("pyarrow.compute", extra="mongo", why="read MongoDB")
 
 
-_WRITERS: dict[int, Callable[[Values, int], Texts]] = {
-    BsonType.DOCUMENT: _documents,
-    BsonType.ARRAY: _arrays,
+_WRITERS: dict[int, Writer] = {
     BsonType.NULL: _nulls,
     BsonType.UNDEFINED: _nulls,
     BsonType.BOOL: _bools,
-    BsonType.INT: _integers,
-    BsonType.LONG: _integers,
+    BsonType.INT: take_integers,
+    BsonType.LONG: take_integers,
     BsonType.DOUBLE: _doubles,
     BsonType.STRING: _strings,
     BsonType.SYMBOL: _strings,

@@ -8,20 +8,19 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, final
-from urllib.parse import quote
 
 from penstock.connectors._absent import no_column
 from penstock.connectors._database_files import refuse_special
 from penstock.connectors._interrupting import interrupting
 from penstock.connectors._requests import SourceRequest
 from penstock.connectors._sql import all_columns, bare, quoted_path, select_statement
+from penstock.connectors.sqlite._connection import BUSY_SECONDS, READING, address
 from penstock.connectors.sqlite._errors import LONGEST_VALUE_BYTES, absent_column, patiently, translated
 from penstock.errors import SourceError
 from penstock.flow.suggest import did_you_mean
 
 __all__ = ["BUSY_SECONDS", "Database", "quoted_column"]
 
-BUSY_SECONDS = 5.0
 _ROW_OVERHEAD_BYTES = 64 << 10  # SQLite's limit is on whole rows, ours on a value
 _SAYS_WHAT_IS_DECLARED = sqlite3.sqlite_version_info < (3, 41)
 _LONGEST_BYTES = LONGEST_VALUE_BYTES + _ROW_OVERHEAD_BYTES
@@ -53,11 +52,12 @@ class Database:
             hint = did_you_mean(path.name, names, otherwise="is the path right? It is relative after three slashes")
             raise SourceError("no such file", where=where, hint=hint)
         refuse_special(path, where, SourceError)
-        address = f"file:{quote(str(path))}?mode=ro"
         try:
             # No cache of statements: SQLite keeps a closed file open for as long as a statement of it lives.
             # No waiting for locks of its own: no cancel would wake it.
-            connection = sqlite3.connect(address, uri=True, timeout=0, isolation_level=None, cached_statements=0)
+            connection = sqlite3.connect(
+                address(path, READING), uri=True, timeout=0, isolation_level=None, cached_statements=0
+            )
         except sqlite3.Error as exc:
             raise translated(exc, where, error=SourceError) from exc
         self.connection = connection
