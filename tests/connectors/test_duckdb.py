@@ -417,11 +417,11 @@ def test_what_has_been_read_is_let_go_of(uri: str) -> None:
         filled = cached_bytes(database)
         assert filled > 24 << 20, "nothing was cached: the test shows nothing"
         cache = BlockCache(database, settings)
-        cache.has_moved(63 << 20)
+        cache.has_read(63 << 20)
         assert cached_bytes(database) == filled, "rows this wide are not to be read anew"
         cache = BlockCache(database, settings)
         for _ in range(64):
-            cache.has_moved(1 << 20)
+            cache.has_read(1 << 20)
         assert cached_bytes(database) <= 16 << 20
         assert database.rows("SELECT current_setting('memory_limit')") == [("256.0 MiB",)]
 

@@ -20,6 +20,10 @@ import pytest
 
 from penstock import api, connectors
 from penstock.connectors._batches import Batches
+from penstock.connectors.duckdb import _inserting
+from penstock.connectors.duckdb._cache import BlockCache
+from penstock.connectors.duckdb._connection import Database, Settings
+from penstock.connectors.duckdb._inserting import Loaded, Parts, insert_all
 from penstock.core.cancel import sleep
 from penstock.errors import AlreadyExists, ConfigurationError, SinkError
 from penstock.flow.contracts import BatchStream, Receipt, TableSink
@@ -452,6 +456,107 @@ def test_what_has_been_loaded_is_let_go_of(uri: str) -> None:
     assert sink.load(Batches(schema, batches())).details["rows"] == 200_000
     one = pa.RecordBatch.from_pydict({"a": ["0" * 30] * 10_000}).nbytes
     assert max(held[2:]) - held[1] < 2 * one
+
+
+ROW_GROUP = 122_880
+
+
+def numbers(*sizes: int) -> list[pa.RecordBatch]:
+    """Batches of these many rows, numbered."""
+    starts = [sum(sizes[:index]) for index in range(len(sizes))]
+    return [
+        pa.RecordBatch.from_pydict({"a": pa.array(range(start, start + size), pa.int64())})
+        for start, size in zip(starts, sizes, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([], [0]),
+        ([0, 5], [5]),
+        ([ROW_GROUP], [ROW_GROUP, 0]),
+        ([ROW_GROUP - 1, 3], [ROW_GROUP, 2]),
+        ([2 * ROW_GROUP + 7, 0, 1], [ROW_GROUP, ROW_GROUP, 8]),
+    ],
+)
+def test_a_load_is_divided_into_whole_row_groups(
+    monkeypatch: pytest.MonkeyPatch, sizes: list[int], expected: list[int]
+) -> None:
+    """Whatever the batches, no part has more rows than that, and none is lost or comes twice."""
+    monkeypatch.setattr(_inserting, "_VALUES_OF_A_PART", 1)
+    parts = Parts(stream(*numbers(*sizes), schema=pa.schema([("a", pa.int64())])))
+    found: list[list[int]] = []
+    while not parts.ended:
+        found.append([number for batch in parts for number in batch["a"].to_pylist()])
+    assert [len(part) for part in found] == expected
+    assert [number for part in found for number in part] == list(range(sum(sizes)))
+
+
+def test_the_fewer_columns_the_longer_a_part() -> None:
+    """What DuckDB keeps is for each column of a row group."""
+
+    def rows_of_a_part(columns: int) -> int:
+        schema = pa.schema([(f"c{number}", pa.null()) for number in range(columns)])
+        batch = pa.RecordBatch.from_arrays([pa.nulls(10_000_000)] * columns, schema=schema)
+        return sum(each.num_rows for each in Parts(stream(batch)))
+
+    assert rows_of_a_part(4) == 34 * ROW_GROUP
+    assert rows_of_a_part(16) == 8 * ROW_GROUP
+    assert rows_of_a_part(400) == ROW_GROUP
+
+
+def test_a_new_file_is_filled_part_by_part(monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
+    """Every row is there once, in order, in whole row groups, and the file is as if it had been filled at once."""
+    monkeypatch.setattr(_inserting, "_VALUES_OF_A_PART", 1)
+    receipt = load(uri, *numbers(200_000, 100_000, 3))
+    assert receipt.details["rows"] == 300_003
+    assert folder(uri) == ["data.db"]
+    assert run(uri, "SELECT count(*), count(DISTINCT a), bool_and(a = rowid) FROM t") == [(300_003, 300_003, True)]
+    sizes = (
+        "SELECT sum(count) FROM pragma_storage_info('t') WHERE segment_type = 'BIGINT' GROUP BY row_group_id ORDER BY 1"
+    )
+    assert run(uri, sizes) == [(300_003 - 2 * ROW_GROUP,), (ROW_GROUP,), (ROW_GROUP,)]
+
+
+@pytest.mark.parametrize("rows", [ROW_GROUP, ROW_GROUP + 1, 3 * ROW_GROUP])
+def test_a_failure_after_parts_were_committed_leaves_no_file(
+    monkeypatch: pytest.MonkeyPatch, uri: str, rows: int
+) -> None:
+    """What is committed is so in the temporary file only."""
+    monkeypatch.setattr(_inserting, "_VALUES_OF_A_PART", 1)
+    before = open_descriptors()
+    with pytest.raises(Fails):
+        load(uri, *numbers(rows), Fails())
+    assert folder(uri) == []
+    assert open_descriptors() == before
+
+
+def test_a_row_group_is_written_and_let_go_of_when_it_is_complete(uri: str) -> None:
+    """There are never two that have yet to be written, wherever batches end, and the cache is emptied after each."""
+    kind = pa.schema([("a", pa.string())])
+    settings = Settings(memory_bytes=256 << 20, threads=2, result_bytes=1 << 20)
+    held: dict[str, int] = {}
+    path = Path(uri.removeprefix("duckdb:///"))
+
+    def batches(database: Database) -> Iterator[pa.RecordBatch]:
+        for _ in range(50):
+            yield pa.RecordBatch.from_pydict({"a": [os.urandom(50).hex() for _ in range(19_300)]}, schema=kind)
+            query = "SELECT tag, memory_usage_bytes, temporary_storage_bytes FROM duckdb_memory()"
+            for tag, size, spilled in database.rows(query):
+                held[tag] = max(held.get(tag, 0), size)
+                assert spilled == 0
+
+    with Database.opened(path, settings, read_only=False, where="here", error=SinkError) as database:
+        database.run("CREATE TABLE t (a VARCHAR)")
+        with database.transaction():
+            insert = f"INSERT INTO t SELECT * FROM {_inserting.BATCH}"
+            stream_of = Batches(kind, batches(database))
+            insert_all(database, insert, stream_of, Loaded(), "here", BlockCache(database, settings))
+        assert database.rows("SELECT count(*) FROM t") == [(50 * 19_300,)]
+    one = ROW_GROUP * 120
+    assert one / 2 < held["IN_MEMORY_TABLE"] < 1.5 * one
+    assert held["BASE_TABLE"] < 1.5 * one
 
 
 def test_wide_values_that_do_not_fit_into_its_memory_are_an_error_that_says_what_to_do(uri: str) -> None:

@@ -93,6 +93,12 @@ def test_a_slice_of_a_large_table_is_copied_in_pieces() -> None:
     assert len(copied) < 40
 
 
+def test_no_few_rows_are_cut_off() -> None:
+    """What seems a little too large comes whole: each batch costs the same time, however few rows it has."""
+    batch = batch_of(pa.array([f"{number} {LONG}" for number in range(1000)], TEXT))
+    assert [each.num_rows for each in plain(batch, batch.nbytes * 99 // 100)] == [1000]
+
+
 def test_one_wide_row_comes_with_few_others() -> None:
     """Rows at a time follow what was seen: after a wide value there are fewer, and then more again."""
     texts = [LONG] * 5000

@@ -35,13 +35,16 @@ def without_views(schema: pa.Schema) -> pa.Schema:
 def without_views_in(batch: pa.RecordBatch, schema: pa.Schema, most_bytes: int) -> Iterator[pa.RecordBatch]:
     """Yield the rows of ``batch`` with the columns of ``schema``, which is :func:`without_views` of its own.
 
-    A batch with views is copied, at first in slices as large as they would be if it were as large as it says, and then as
-    many rows at a time as were about ``most_bytes`` before. One without comes whole, and is not copied.
+    A batch with views is copied: whole if it is no more than twice too large, as a few rows cut off at its end would cost
+    as much time as all others. Else at first in slices as large as they would be if it were as large as it says, and then
+    as many rows at a time as were about ``most_bytes`` before. One without comes whole, and is not copied.
     """
     if batch.schema.equals(schema):
         yield batch
         return
-    step, start = max(1, batch.num_rows * most_bytes // max(1, batch.nbytes)), 0
+    step, start = batch.num_rows, 0
+    if batch.nbytes > 2 * most_bytes:
+        step = max(1, step * most_bytes // batch.nbytes)
     while start < batch.num_rows:
         piece = batch.slice(start, step).cast(schema)
         start += piece.num_rows

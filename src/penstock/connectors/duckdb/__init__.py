@@ -199,7 +199,7 @@ class DuckdbSource:
         while (batch := _next(database, reader)) is not None:
             named = arrow.RecordBatch.from_arrays(batch.columns, schema=schema)
             if cache is not None:
-                cache.has_moved(named.nbytes)
+                cache.has_read(named.nbytes)
             if size + named.nbytes > self._batch_bytes and waiting:
                 yield arrow.concat_batches(waiting)
                 waiting, size = [], 0

@@ -14,6 +14,7 @@ from penstock.connectors.duckdb._connection import Database, Settings
 __all__ = ["BlockCache"]
 
 _EVERY_BYTES = 16 << 20  # of rows; DuckDB stores them in a fraction of that, and letting go takes some milliseconds
+_EVERY_BYTES_OF_A_ROW_GROUP = 64 << 20  # what is not written yet goes to the temporary folder, and comes back
 _LEAST_KEPT_BYTES = 16 << 20
 _ROOM = 4  # how many batches of each thread must fit into what is kept; a scan needs two
 
@@ -31,13 +32,28 @@ class BlockCache:
         self._since_trimmed = 0
         self._widest_batch = 0
 
-    def has_moved(self, batch_bytes: int) -> None:
-        """Count a batch that DuckDB has read or written, and empty the cache now and then. Leaves what wide rows need."""
+    def has_read(self, batch_bytes: int) -> None:
+        """Count a batch that DuckDB has read, and empty the cache now and then. Leaves what wide rows need."""
+        self._count(batch_bytes)
+        if self._since_trimmed >= _EVERY_BYTES:
+            self._trim(max(_LEAST_KEPT_BYTES, self._widest_batch * self._settings.threads * _ROOM))
+
+    def has_written(self, batch_bytes: int, *, completed: bool) -> None:
+        """Count a batch that DuckDB has taken, and empty the cache when it has written a row group, or one is very large.
+
+        Args:
+            batch_bytes: the size of the batch.
+            completed: whether it completed a row group, so that hardly anything is held that has yet to be written.
+        """
+        self._count(batch_bytes)
+        if completed or self._since_trimmed >= _EVERY_BYTES_OF_A_ROW_GROUP:
+            self._trim(self._widest_batch * self._settings.threads)
+
+    def _count(self, batch_bytes: int) -> None:
         self._since_trimmed += batch_bytes
         self._widest_batch = max(self._widest_batch, batch_bytes)
-        if self._since_trimmed < _EVERY_BYTES:
-            return
+
+    def _trim(self, kept_bytes: int) -> None:
         self._since_trimmed = 0
-        kept = max(_LEAST_KEPT_BYTES, self._widest_batch * self._settings.threads * _ROOM)
-        if kept <= self._settings.memory_bytes // 2:
-            self._database.shrink(kept, back_to=self._settings.memory_bytes)
+        if kept_bytes <= self._settings.memory_bytes // 2:
+            self._database.shrink(kept_bytes, back_to=self._settings.memory_bytes)

@@ -22,6 +22,7 @@ from penstock.connectors._absent import tables_hint
 from penstock.connectors._interrupting import interrupting
 from penstock.connectors._requests import SinkRequest, SourceRequest
 from penstock.connectors._uri import local_path, query_parameters
+from penstock.core.cancel import check_cancelled
 from penstock.errors import ConfigurationError, ConnectorError
 from penstock.flow.units import parse_size
 
@@ -183,7 +184,19 @@ class Database:
                 return  # it needs more than that at the moment, and its limit is as it was
             beside.execute(f"SET memory_limit = '{back_to}B'")
 
-    def roll_back(self) -> None:
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Run the block in a transaction: committed at its end, rolled back if it fails or the scope is cancelled by then."""
+        self.run("BEGIN TRANSACTION")
+        try:
+            yield
+            check_cancelled()
+            self.run("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
         """Roll back the transaction, whatever state it is in, even under a cancelled scope."""
         try:
             self._connection.rollback()
@@ -225,6 +238,7 @@ def instance(
             "temp_directory": spilled,
             "autoinstall_known_extensions": False,
             "python_enable_replacements": False,
+            "write_buffer_row_group_count": 1,  # a row group is written when it is complete, and not five at once
         }
         target = IN_MEMORY if path is None else str(path)
         try:

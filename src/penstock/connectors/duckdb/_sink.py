@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
-from penstock._extras import need
 from penstock.connectors._database_files import refuse_special
 from penstock.connectors._new_database import check_folder, new_database
 from penstock.connectors._requests import DEFAULT_BATCH_BYTES, SinkRequest
@@ -17,9 +16,9 @@ from penstock.connectors._table_columns import refuse_repeated
 from penstock.connectors.duckdb._cache import BlockCache
 from penstock.connectors.duckdb._connection import CONVERT, Database, Settings, duckdb_module, settings_of
 from penstock.connectors.duckdb._fit import Fit, fit, is_kept_by_type, selection
-from penstock.connectors.duckdb._load import column_types, loadable
+from penstock.connectors.duckdb._inserting import BATCH, Loaded, Parts, insert_all
+from penstock.connectors.duckdb._load import column_types
 from penstock.connectors.duckdb._shared import SharedFile
-from penstock.core.cancel import check_cancelled
 from penstock.errors import AlreadyExists, ConfigurationError, SinkError
 from penstock.flow.contracts import BatchStream, Receipt
 
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["DuckdbSink"]
-
-_BATCH = "penstock_batch"
 
 Share = Callable[[Path, Settings], SharedFile | None]
 """Asks the source whether it reads this file too; if so, both open it through what is returned."""
@@ -96,17 +93,18 @@ class DuckdbSink:
             AlreadyExists: the table, or the file, appeared meanwhile.
             SinkError: DuckDB refused, or a column does not fit the table that is there.
         """
+        loaded = Loaded()
         if self._path.exists():
             try:
-                rows, taken_bytes = self._load_into(self._path, batches)
+                self._change(batches, loaded)
             except BaseException:
                 self._finish_rolling_back()
                 raise
         else:
             with new_database(self._path, self.display_name) as temporary:
-                rows, taken_bytes = self._load_into(temporary, batches)
-        details = {"rows": rows, "table": self._table}
-        return Receipt(location=self.display_name, bytes_stored=taken_bytes, details=details)
+                self._fill(temporary, batches, loaded)
+        details = {"rows": loaded.rows, "table": self._table}
+        return Receipt(location=self.display_name, bytes_stored=loaded.taken_bytes, details=details)
 
     def _finish_rolling_back(self) -> None:
         """Reopen the file after a full disk: DuckDB leaves uncommitted data in its log, which the next opening removes."""
@@ -117,43 +115,32 @@ class DuckdbSink:
         except duckdb_module().Error:
             return  # the disk takes nothing at all, or another has it open, and will
 
-    def _load_into(self, path: Path, batches: BatchStream) -> tuple[int, int]:
-        with self._opened(path) as database:
-            database.run("BEGIN TRANSACTION")
-            try:
-                counted = self._insert_all(database, batches)
-                check_cancelled()
-                database.run("COMMIT")
-            except BaseException:
-                database.roll_back()
-                raise
-            if path != self._path:
-                database.run("CHECKPOINT")  # what is published is one file; nothing may wait in the log beside it
-        return counted
+    def _change(self, batches: BatchStream, loaded: Loaded) -> None:
+        """Load into a file that is there, in one transaction."""
+        with self._opened() as database, database.transaction():
+            statement = self._prepared(database, batches.schema)
+            # Not where the source has the same DuckDB: it may need its memory at the very moment the limit is low.
+            cache = None if self._shared is not None else BlockCache(database, self._settings)
+            insert_all(database, statement, batches, loaded, self.display_name, cache)
 
-    def _opened(self, path: Path) -> AbstractContextManager[Database]:
-        if self._shared is not None and path == self._path:
+    def _opened(self) -> AbstractContextManager[Database]:
+        if self._shared is not None:
             return self._shared.opened(read_only=False, where=self.display_name, error=SinkError)
-        return Database.opened(path, self._settings, read_only=False, where=self.display_name, error=SinkError)
+        return self._opened_alone(self._path)
 
-    def _insert_all(self, database: Database, batches: BatchStream) -> tuple[int, int]:
-        statement = self._prepared(database, batches.schema)
-        empty = need("pyarrow", extra="arrow", why="load tables").RecordBatch.from_pylist([], schema=batches.schema)
-        current = _Current(loadable(empty, self.display_name))
-        # Not where the source has the same DuckDB: it may need its memory at the very moment the limit is low.
-        cache = None if self._shared is not None else BlockCache(database, self._settings)
-        rows = taken_bytes = 0
-        with database.calling() as connection:
-            connection.register(_BATCH, current)
-        for batch in batches:
-            if batch.num_rows:
-                with current.being(loadable(batch, self.display_name)):
-                    database.run(statement)
-            rows += batch.num_rows
-            taken_bytes += batch.nbytes
-            if cache is not None:
-                cache.has_moved(batch.nbytes)
-        return rows, taken_bytes
+    def _fill(self, path: Path, batches: BatchStream, loaded: Loaded) -> None:
+        """Load into a new file, which nobody else sees before it is complete, a part at a time."""
+        parts, statement = Parts(batches), ""
+        while not parts.ended:
+            with self._opened_alone(path) as database:
+                with database.transaction():
+                    statement = statement or self._prepared(database, batches.schema)
+                    cache = BlockCache(database, self._settings)
+                    insert_all(database, statement, parts, loaded, self.display_name, cache)
+                database.run("CHECKPOINT")  # what is published is one file; nothing may wait in the log beside it
+
+    def _opened_alone(self, path: Path) -> AbstractContextManager[Database]:
+        return Database.opened(path, self._settings, read_only=False, where=self.display_name, error=SinkError)
 
     def _prepared(self, database: Database, schema: pa.Schema) -> str:
         """Make the table what it has to be, and return the statement that loads a batch into it."""
@@ -172,7 +159,7 @@ class DuckdbSink:
             declared = ", ".join(f"{quoted(name)} {kind}" for name, kind in zip(schema.names, types, strict=True))
             database.run(f"CREATE TABLE {target} ({declared})")
         names = ", ".join(map(quoted, schema.names))
-        return f"INSERT INTO {target} ({names}) {selection(fits, _BATCH)}"
+        return f"INSERT INTO {target} ({names}) {selection(fits, BATCH)}"
 
     def _fits(self, database: Database, names: list[str], types: list[str]) -> list[Fit | None]:
         """Return how each column goes into the table that is there; None for as it is."""
@@ -213,30 +200,3 @@ def _as_described(database: Database, kind: str) -> str:
     """Spell a type as DESCRIBE does, which quotes names inside a STRUCT only where it must."""
     [[spelled]] = database.rows(f"SELECT typeof(CAST(NULL AS {kind}))")  # column_types made and quoted it
     return str(spelled)
-
-
-@final
-class _Current:
-    """The current batch, registered with DuckDB once for all batches.
-
-    Registering makes a view. If each batch had its own, DuckDB would keep them all, with their data, until the transaction
-    ends.
-    """
-
-    def __init__(self, empty: pa.RecordBatch) -> None:
-        self._batch = self._empty = empty
-
-    @contextmanager
-    def being(self, batch: pa.RecordBatch) -> Iterator[None]:
-        """Stand for this batch during the block, and for no rows afterwards."""
-        self._batch = batch
-        try:
-            yield
-        finally:
-            self._batch = self._empty
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        arrow = need("pyarrow", extra="arrow", why="load tables")
-        reader = arrow.RecordBatchReader.from_batches(self._batch.schema, [self._batch])
-        stream: object = reader.__arrow_c_stream__(requested_schema)
-        return stream
