@@ -23,7 +23,7 @@ from penstock.connectors._batches import Batches
 from penstock.connectors.duckdb import _inserting
 from penstock.connectors.duckdb._cache import BlockCache
 from penstock.connectors.duckdb._connection import Database, Settings
-from penstock.connectors.duckdb._inserting import Loaded, Parts, insert_all
+from penstock.connectors.duckdb._inserting import Incoming, Inserter, Loaded, row_group_rows
 from penstock.core.cancel import sleep
 from penstock.errors import AlreadyExists, ConfigurationError, SinkError
 from penstock.flow.contracts import BatchStream, Receipt, TableSink
@@ -475,40 +475,47 @@ def numbers(*sizes: int) -> list[pa.RecordBatch]:
     [
         ([], [0]),
         ([0, 5], [5]),
-        ([ROW_GROUP], [ROW_GROUP, 0]),
-        ([ROW_GROUP - 1, 3], [ROW_GROUP, 2]),
-        ([2 * ROW_GROUP + 7, 0, 1], [ROW_GROUP, ROW_GROUP, 8]),
+        ([8], [8, 0]),
+        ([0, 7, 0, 3, 0], [8, 2]),
+        ([17, 0, 1], [8, 8, 2]),
     ],
 )
-def test_a_load_is_divided_into_whole_row_groups(
-    monkeypatch: pytest.MonkeyPatch, sizes: list[int], expected: list[int]
-) -> None:
-    """Whatever the batches, no part has more rows than that, and none is lost or comes twice."""
-    monkeypatch.setattr(_inserting, "_VALUES_OF_A_PART", 1)
-    parts = Parts(stream(*numbers(*sizes), schema=pa.schema([("a", pa.int64())])))
+def test_a_load_is_divided_into_whole_row_groups(sizes: list[int], expected: list[int]) -> None:
+    """Whatever the batches, no part has more than four row groups of two rows, and no row is lost or comes twice."""
+    schema = pa.schema([(name, pa.int64()) for name in ["a", *map(str, range(40))]])
+    batches = [
+        pa.RecordBatch.from_arrays([each["a"]] * len(schema), schema=schema) for each in numbers(*sizes)
+    ]  # 41 columns: three row groups would be 128
+    incoming = Incoming(stream(*batches, schema=schema))
     found: list[list[int]] = []
-    while not parts.ended:
-        found.append([number for batch in parts for number in batch["a"].to_pylist()])
+    while not incoming.ended:
+        assert (incoming.row_bytes > 0) == (sum(map(len, found)) < sum(sizes))
+        found.append([number for batch in incoming.part(2) for number in batch["a"].to_pylist()])
     assert [len(part) for part in found] == expected
     assert [number for part in found for number in part] == list(range(sum(sizes)))
 
 
-def test_the_fewer_columns_the_longer_a_part() -> None:
+@pytest.mark.parametrize(("columns", "row_groups"), [(1, 128), (4, 32), (16, 8), (33, 4), (400, 4)])
+def test_the_fewer_columns_the_longer_a_part(columns: int, row_groups: int) -> None:
     """What DuckDB keeps is for each column of a row group."""
+    schema = pa.schema([(f"c{number}", pa.null()) for number in range(columns)])
+    batch = pa.RecordBatch.from_arrays([pa.nulls(1000)] * columns, schema=schema)
+    assert sum(each.num_rows for each in Incoming(stream(batch)).part(5)) == row_groups * 5
 
-    def rows_of_a_part(columns: int) -> int:
-        schema = pa.schema([(f"c{number}", pa.null()) for number in range(columns)])
-        batch = pa.RecordBatch.from_arrays([pa.nulls(10_000_000)] * columns, schema=schema)
-        return sum(each.num_rows for each in Parts(stream(batch)))
 
-    assert rows_of_a_part(4) == 34 * ROW_GROUP
-    assert rows_of_a_part(16) == 8 * ROW_GROUP
-    assert rows_of_a_part(400) == ROW_GROUP
+@pytest.mark.parametrize(
+    ("row_bytes", "rows"),
+    [(0, ROW_GROUP), (169, ROW_GROUP), (546, ROW_GROUP), (547, ROW_GROUP - 2048), (10_000, 6144), (1 << 20, 2048)],
+)
+def test_the_wider_the_rows_the_fewer_are_a_row_group(row_bytes: int, rows: int) -> None:
+    """It has to fit into memory, and no rows wider than usual make it larger than DuckDB's own."""
+    assert row_group_rows(256 << 20, row_bytes) == rows
 
 
 def test_a_new_file_is_filled_part_by_part(monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
     """Every row is there once, in order, in whole row groups, and the file is as if it had been filled at once."""
-    monkeypatch.setattr(_inserting, "_VALUES_OF_A_PART", 1)
+    monkeypatch.setattr(_inserting, "_COLUMNS_OF_A_PART", 1)
+    monkeypatch.setattr(_inserting, "_LEAST_ROW_GROUPS", 1)
     receipt = load(uri, *numbers(200_000, 100_000, 3))
     assert receipt.details["rows"] == 300_003
     assert folder(uri) == ["data.db"]
@@ -524,7 +531,8 @@ def test_a_failure_after_parts_were_committed_leaves_no_file(
     monkeypatch: pytest.MonkeyPatch, uri: str, rows: int
 ) -> None:
     """What is committed is so in the temporary file only."""
-    monkeypatch.setattr(_inserting, "_VALUES_OF_A_PART", 1)
+    monkeypatch.setattr(_inserting, "_COLUMNS_OF_A_PART", 1)
+    monkeypatch.setattr(_inserting, "_LEAST_ROW_GROUPS", 1)
     before = open_descriptors()
     with pytest.raises(Fails):
         load(uri, *numbers(rows), Fails())
@@ -547,16 +555,54 @@ def test_a_row_group_is_written_and_let_go_of_when_it_is_complete(uri: str) -> N
                 held[tag] = max(held.get(tag, 0), size)
                 assert spilled == 0
 
-    with Database.opened(path, settings, read_only=False, where="here", error=SinkError) as database:
+    with Database.loading(path, settings, ROW_GROUP, where="here") as database:
         database.run("CREATE TABLE t (a VARCHAR)")
         with database.transaction():
+            cache = BlockCache(database, settings)
             insert = f"INSERT INTO t SELECT * FROM {_inserting.BATCH}"
-            stream_of = Batches(kind, batches(database))
-            insert_all(database, insert, stream_of, Loaded(), "here", BlockCache(database, settings))
+            Inserter(database, insert, kind, "here", ROW_GROUP, cache).insert(batches(database), Loaded())
         assert database.rows("SELECT count(*) FROM t") == [(50 * 19_300,)]
     one = ROW_GROUP * 120
     assert one / 2 < held["IN_MEMORY_TABLE"] < 1.5 * one
     assert held["BASE_TABLE"] < 1.5 * one
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["a new file", "one that is there"])
+def test_more_wide_rows_than_fit_into_its_memory(uri: str, is_there: bool) -> None:
+    """They go into small row groups, of which one at a time is in memory; whoever opens the file finds all rows."""
+    if is_there:
+        run(uri, "CREATE TABLE old (a INTEGER)")
+    size, rows = 100_000, 3000
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for _ in range(0, rows, 20):
+            yield pa.RecordBatch.from_pydict({"a": [os.urandom(size // 2).hex() for _ in range(20)]})
+
+    sink = table_sink(uri)
+    assert sink.check()
+    sink.load(Batches(pa.schema([("a", pa.string())]), batches()))
+    total = "SELECT count(*), sum(length(a)), count(DISTINCT left(a, 30)) FROM t"
+    assert run(uri, total) == [(rows, rows * size, rows)]
+    assert run(uri, "INSERT INTO t SELECT a FROM t LIMIT 1", total) == [(rows + 1, (rows + 1) * size, rows)]
+
+
+def test_many_columns(uri: str) -> None:
+    """A table of 1,600 columns takes less than the default, although each column has blocks of its own."""
+    rows, columns = 8000, 1600
+    plain = pa.array(range(rows), pa.int64())
+    names = [f"c{number}" for number in range(columns)]
+    whole = pa.RecordBatch.from_arrays([plain] * columns, names=names)
+    load(uri, *(whole.slice(start, 500) for start in range(0, rows, 500)), options={"memory_limit": "128MiB"})
+    assert run(uri, "SELECT count(*), sum(c0), sum(c1599) FROM t") == [(rows, 31_996_000, 31_996_000)]
+
+
+@pytest.mark.parametrize("table", ["memory.t", "temp.t", "system.t", "data.t", "penstock_loaded.t"])
+def test_no_schema_is_taken_for_another_database(uri: str, table: str) -> None:
+    """What is before the dot is a schema of the file, and there is none of that name."""
+    run(uri, "CREATE TABLE old (a INTEGER)")
+    with pytest.raises(SinkError, match=table.partition(".")[0]):
+        load(uri, BATCH, table=table)
+    assert run(uri, "SELECT table_name FROM duckdb_tables()") == [("old",)]
 
 
 def test_wide_values_that_do_not_fit_into_its_memory_are_an_error_that_says_what_to_do(uri: str) -> None:

@@ -23,7 +23,7 @@ from penstock.connectors._interrupting import interrupting
 from penstock.connectors._requests import SinkRequest, SourceRequest
 from penstock.connectors._uri import local_path, query_parameters
 from penstock.core.cancel import check_cancelled
-from penstock.errors import ConfigurationError, ConnectorError
+from penstock.errors import ConfigurationError, ConnectorError, SinkError
 from penstock.flow.units import parse_size
 
 __all__ = [
@@ -46,6 +46,7 @@ CONVERT = "convert it before: in the query of the source, or with a step (map) i
 """What to do about it."""
 OPTIONS = frozenset({"memory_limit", "threads"})
 
+_LOADED = "penstock_loaded"
 _LEAST_MEMORY_BYTES = 256 << 20
 _MOST_DEFAULT_THREADS = 4  # every thread holds vectors of its own
 _TABLES = (
@@ -145,6 +146,23 @@ class Database:
         """
         with instance(path, settings, read_only=read_only, where=where, error=error) as connection:
             database = cls(connection, where, error)
+            database.prepare(settings)
+            yield database
+
+    @classmethod
+    @contextmanager
+    def loading(cls, path: Path, settings: Settings, rows_of_a_row_group: int, *, where: str) -> Iterator[Database]:
+        """Open, or create, a database to load a table into, in row groups of so many rows; as :meth:`opened` does.
+
+        Raises:
+            SinkError: it cannot be opened.
+        """
+        # How many rows a row group has can be said only of a database that is attached to another.
+        with instance(None, settings, read_only=False, where=where, error=SinkError) as connection:
+            database = cls(connection, where, SinkError)
+            file = str(path.absolute()).replace("'", "''")
+            database.run(f"ATTACH '{file}' AS {_LOADED} (TYPE duckdb, ROW_GROUP_SIZE {rows_of_a_row_group})")
+            database.run(f"USE {_LOADED}")
             database.prepare(settings)
             yield database
 

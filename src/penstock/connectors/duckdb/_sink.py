@@ -16,7 +16,7 @@ from penstock.connectors._table_columns import refuse_repeated
 from penstock.connectors.duckdb._cache import BlockCache
 from penstock.connectors.duckdb._connection import CONVERT, Database, Settings, duckdb_module, settings_of
 from penstock.connectors.duckdb._fit import Fit, fit, is_kept_by_type, selection
-from penstock.connectors.duckdb._inserting import BATCH, Loaded, Parts, insert_all
+from penstock.connectors.duckdb._inserting import BATCH, Incoming, Inserter, Loaded, row_group_rows
 from penstock.connectors.duckdb._load import column_types
 from penstock.connectors.duckdb._shared import SharedFile
 from penstock.errors import AlreadyExists, ConfigurationError, SinkError
@@ -93,16 +93,16 @@ class DuckdbSink:
             AlreadyExists: the table, or the file, appeared meanwhile.
             SinkError: DuckDB refused, or a column does not fit the table that is there.
         """
-        loaded = Loaded()
+        incoming, loaded = Incoming(batches), Loaded()
         if self._path.exists():
             try:
-                self._change(batches, loaded)
+                self._change(incoming, loaded)
             except BaseException:
                 self._finish_rolling_back()
                 raise
         else:
             with new_database(self._path, self.display_name) as temporary:
-                self._fill(temporary, batches, loaded)
+                self._fill(temporary, incoming, loaded)
         details = {"rows": loaded.rows, "table": self._table}
         return Receipt(location=self.display_name, bytes_stored=loaded.taken_bytes, details=details)
 
@@ -115,38 +115,42 @@ class DuckdbSink:
         except duckdb_module().Error:
             return  # the disk takes nothing at all, or another has it open, and will
 
-    def _change(self, batches: BatchStream, loaded: Loaded) -> None:
+    def _change(self, incoming: Incoming, loaded: Loaded) -> None:
         """Load into a file that is there, in one transaction."""
-        with self._opened() as database, database.transaction():
-            statement = self._prepared(database, batches.schema)
+        rows = row_group_rows(self._settings.memory_bytes, incoming.row_bytes)
+        with self._opened(rows) as database, database.transaction():
+            statement = self._prepared(database, incoming.schema)
             # Not where the source has the same DuckDB: it may need its memory at the very moment the limit is low.
             cache = None if self._shared is not None else BlockCache(database, self._settings)
-            insert_all(database, statement, batches, loaded, self.display_name, cache)
+            inserter = Inserter(database, statement, incoming.schema, self.display_name, rows, cache)
+            inserter.insert(incoming.all(), loaded)
 
-    def _opened(self) -> AbstractContextManager[Database]:
+    def _opened(self, rows_of_a_row_group: int) -> AbstractContextManager[Database]:
         if self._shared is not None:
             return self._shared.opened(read_only=False, where=self.display_name, error=SinkError)
-        return self._opened_alone(self._path)
+        return self._opened_alone(self._path, rows_of_a_row_group)
 
-    def _fill(self, path: Path, batches: BatchStream, loaded: Loaded) -> None:
+    def _fill(self, path: Path, incoming: Incoming, loaded: Loaded) -> None:
         """Load into a new file, which nobody else sees before it is complete, a part at a time."""
-        parts, statement = Parts(batches), ""
-        while not parts.ended:
-            with self._opened_alone(path) as database:
+        statement = ""
+        while not incoming.ended:
+            rows = row_group_rows(self._settings.memory_bytes, incoming.row_bytes)
+            with self._opened_alone(path, rows) as database:
                 with database.transaction():
-                    statement = statement or self._prepared(database, batches.schema)
+                    statement = statement or self._prepared(database, incoming.schema)
                     cache = BlockCache(database, self._settings)
-                    insert_all(database, statement, parts, loaded, self.display_name, cache)
+                    inserter = Inserter(database, statement, incoming.schema, self.display_name, rows, cache)
+                    inserter.insert(incoming.part(rows), loaded)
                 database.run("CHECKPOINT")  # what is published is one file; nothing may wait in the log beside it
 
-    def _opened_alone(self, path: Path) -> AbstractContextManager[Database]:
-        return Database.opened(path, self._settings, read_only=False, where=self.display_name, error=SinkError)
+    def _opened_alone(self, path: Path, rows_of_a_row_group: int) -> AbstractContextManager[Database]:
+        return Database.loading(path, self._settings, rows_of_a_row_group, where=self.display_name)
 
     def _prepared(self, database: Database, schema: pa.Schema) -> str:
         """Make the table what it has to be, and return the statement that loads a batch into it."""
         refuse_repeated(schema.names, self.display_name)
         types = column_types(schema, self.display_name)
-        target = quoted_path(self._table)
+        target = self._target(database)
         fits: list[Fit | None] = [None] * len(types)
         is_there = self._is_there(database)
         if is_there and self._if_exists == "append":
@@ -163,7 +167,7 @@ class DuckdbSink:
 
     def _fits(self, database: Database, names: list[str], types: list[str]) -> list[Fit | None]:
         """Return how each column goes into the table that is there; None for as it is."""
-        query = f"SELECT column_name, column_type FROM (DESCRIBE {quoted_path(self._table)})"  # noqa: S608
+        query = f"SELECT column_name, column_type FROM (DESCRIBE {self._target(database)})"  # noqa: S608
         there = {name.lower(): (name, kind) for name, kind in database.rows(query)}
         fits = []
         for name, kind in zip(names, types, strict=True):
@@ -183,10 +187,17 @@ class DuckdbSink:
             raise SinkError(message, where=self.display_name, hint=CONVERT)
         return found
 
+    def _target(self, database: Database) -> str:
+        """Return the table in full, so that no schema is taken for another database of the instance."""
+        [[catalog, schema]] = database.rows("SELECT current_database(), current_schema()")
+        table = self._table if "." in self._table else f"{schema}.{self._table}"
+        return f"{quoted(catalog)}.{quoted_path(table)}"
+
     def _is_there(self, database: Database) -> bool:
         schema, _, name = self._table.rpartition(".")
         query = (
-            "SELECT 1 FROM information_schema.tables WHERE lower(table_name) = lower(?) AND "
+            "SELECT 1 FROM information_schema.tables WHERE table_catalog = current_database() AND "
+            "lower(table_name) = lower(?) AND "
             "lower(table_schema) = lower(coalesce(nullif(?, ''), current_schema()))"
         )
         return bool(database.rows(query, [name, schema]))
