@@ -489,7 +489,7 @@ def test_a_load_is_divided_into_whole_row_groups(sizes: list[int], expected: lis
     incoming = Incoming(stream(*batches, schema=schema))
     found: list[list[int]] = []
     while not incoming.ended:
-        assert (incoming.row_bytes > 0) == (sum(map(len, found)) < sum(sizes))
+        assert (incoming.next_row_bytes() > 0) == (sum(map(len, found)) < sum(sizes))
         found.append([number for batch in incoming.part(2) for number in batch["a"].to_pylist()])
     assert [len(part) for part in found] == expected
     assert [number for part in found for number in part] == list(range(sum(sizes)))

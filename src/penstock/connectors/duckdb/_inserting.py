@@ -32,9 +32,8 @@ _LEAST_ROW_GROUPS = 4  # of a part
 def row_group_rows(memory_bytes: int, row_bytes: int) -> int:
     """Return how many rows a row group should have, of rows this wide.
 
-    To write a row group, DuckDB needs all of it in memory, and it keeps in memory what is not a whole one. So with wide
-    rows they must have fewer rows than DuckDB's own number. They may always have them: whoever writes the table later, with
-    another number, reads them as they are, or puts them together.
+    To write a row group, DuckDB needs all of it in memory. So those of wide rows have fewer rows than DuckDB's own number.
+    Whoever opens the file later need not know: DuckDB reads them like any others, and joins small ones when it can.
     """
     fitting = memory_bytes // _SHARE // max(1, row_bytes)
     return max(_LEAST_ROWS, min(_MOST_ROWS, fitting // _LEAST_ROWS * _LEAST_ROWS))
@@ -72,9 +71,8 @@ class Incoming:
         self._batches = iter(batches)
         self._rest: pa.RecordBatch | None = None
 
-    @property
-    def row_bytes(self) -> int:
-        """How wide the next rows are; 0 if there are no more. Blocks until that is known."""
+    def next_row_bytes(self) -> int:
+        """Return how wide the next rows are; 0 if there are no more. Blocks until that is known."""
         batch = self._rest = self._next()
         return 0 if batch is None else -(-batch.nbytes // batch.num_rows)
 

@@ -117,7 +117,7 @@ class DuckdbSink:
 
     def _change(self, incoming: Incoming, loaded: Loaded) -> None:
         """Load into a file that is there, in one transaction."""
-        rows = row_group_rows(self._settings.memory_bytes, incoming.row_bytes)
+        rows = row_group_rows(self._settings.memory_bytes, incoming.next_row_bytes())
         with self._opened(rows) as database, database.transaction():
             statement = self._prepared(database, incoming.schema)
             # Not where the source has the same DuckDB: it may need its memory at the very moment the limit is low.
@@ -134,7 +134,7 @@ class DuckdbSink:
         """Load into a new file, which nobody else sees before it is complete, a part at a time."""
         statement = ""
         while not incoming.ended:
-            rows = row_group_rows(self._settings.memory_bytes, incoming.row_bytes)
+            rows = row_group_rows(self._settings.memory_bytes, incoming.next_row_bytes())
             with self._opened_alone(path, rows) as database:
                 with database.transaction():
                     statement = statement or self._prepared(database, incoming.schema)
