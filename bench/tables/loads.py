@@ -1,7 +1,7 @@
 """Peak memory against the size of one value, when tables are loaded: ``python -m bench.tables.loads``.
 
 Files of the rows of :mod:`bench.tables.values` are loaded into a table of each database by ``penstock cp``, in a process
-of its own. What DuckDB refuses is shown with its words: it holds such values until it commits.
+of its own. What DuckDB refuses is shown with its words: it holds 2,048 rows at least.
 """
 
 from __future__ import annotations

@@ -587,7 +587,7 @@ def test_more_wide_rows_than_fit_into_its_memory(uri: str, is_there: bool) -> No
 
 
 def test_many_columns(uri: str) -> None:
-    """A table of 1,600 columns takes less than the default, although each column has blocks of its own."""
+    """Half of the default memory is enough for 1,600 columns, although each has blocks of its own."""
     rows, columns = 8000, 1600
     plain = pa.array(range(rows), pa.int64())
     names = [f"c{number}" for number in range(columns)]

@@ -21,6 +21,7 @@ from penstock._extras import need
 from penstock.connectors._absent import tables_hint
 from penstock.connectors._interrupting import interrupting
 from penstock.connectors._requests import SinkRequest, SourceRequest
+from penstock.connectors._sql import literal
 from penstock.connectors._uri import local_path, query_parameters
 from penstock.core.cancel import check_cancelled
 from penstock.errors import ConfigurationError, ConnectorError, SinkError
@@ -160,8 +161,8 @@ class Database:
         # How many rows a row group has can be said only of a database that is attached to another.
         with instance(None, settings, read_only=False, where=where, error=SinkError) as connection:
             database = cls(connection, where, SinkError)
-            file = str(path.absolute()).replace("'", "''")
-            database.run(f"ATTACH '{file}' AS {_LOADED} (TYPE duckdb, ROW_GROUP_SIZE {rows_of_a_row_group})")
+            file = literal(str(path.absolute()))
+            database.run(f"ATTACH {file} AS {_LOADED} (TYPE duckdb, ROW_GROUP_SIZE {rows_of_a_row_group})")
             database.run(f"USE {_LOADED}")
             database.prepare(settings)
             yield database
@@ -281,6 +282,7 @@ def _plain(text: str) -> str:
     return " ".join(re.sub(r"^[A-Z][A-Za-z ]* Error: ", "", text).split())
 
 
+_NO_ROOM = "give it more with the option memory_limit; DuckDB holds 2,048 rows at a time, however wide they are"
 _EXPLAINED = (
     # what DuckDB says, what we say instead, what to do about it, whether trying again may help
     (NOT_KEPT, "", CONVERT, False),  # first: the value that follows may have any words in it
@@ -292,18 +294,9 @@ _EXPLAINED = (
         False,
     ),
     ("not a valid DuckDB database", "it is not a DuckDB database", "is it the right file, and not encrypted?", False),
-    (
-        "Out of Memory Error",
-        "",
-        "give it more with the option memory_limit; DuckDB holds 2,048 rows at a time, however wide they are",
-        False,
-    ),
-    (
-        "Failed to commit: failed to pin block",
-        "",
-        "give it more with the option memory_limit: until it commits, DuckDB keeps wide values in memory",
-        False,
-    ),
+    ("Out of Memory Error", "", _NO_ROOM, False),
+    ("Failed to commit: failed to pin block", "", _NO_ROOM, False),
+    ("Failed to commit: could not allocate block", "", _NO_ROOM, False),
     ("install the required extension", "", "no extension is downloaded here; INSTALL it with DuckDB first", False),
     ("Permission denied", "permission denied", "the user running this may not open it", False),
     ("No space left on device", "no space left on device", "the disk is full; nothing was left behind", False),
