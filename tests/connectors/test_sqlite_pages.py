@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from penstock.connectors.sqlite import _packing, _paged, _pages
 from penstock.connectors.sqlite._order import Stretch
 from penstock.errors import SourceError
+from penstock.flow.contracts import Describable
 from penstock.flow.losses import Losses
 from tests.connectors.parts import Cancellable, read_table, source_of
 from tests.connectors.sqlite_parts import (
@@ -147,6 +150,64 @@ def test_a_computed_column_stays_text(uri: str) -> None:
         "INSERT INTO t VALUES ('[1, 2]')",
     )
     assert read_table(source_of(uri, table="t")).to_pylist() == [{"s": "[1, 2]", "j": "[1,2]", "k": "[1,2]", "n": 2.0}]
+
+
+def fill_with_a_collation(uri: str, rows: list[list[object]]) -> list[str]:
+    """Make a table, all of whose columns have a collation that only this connection knows; return their names."""
+    names = [f"c{number}" for number in range(len(DECLARATIONS))]
+    declared = ", ".join(f"{name} {kind} COLLATE mine" for name, kind in zip(names, DECLARATIONS, strict=True))
+    with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as connection:
+        connection.create_collation("mine", lambda left, right: (left > right) - (left < right))
+        connection.execute(f"CREATE TABLE t ({declared})")
+        connection.executemany(f"INSERT INTO t VALUES ({', '.join('?' * len(names))})", rows)
+        connection.commit()
+    return names
+
+
+STRANGE: list[object] = [7, True, "x\0", 1.5, 1 / 3, b"\xff", "2024-01-01", "z"]
+
+
+@pytest.mark.usefixtures("no_python_rows")
+def test_a_collation_may_be_one_that_only_another_program_knows(uri: str) -> None:
+    """As those of Android and Apple are. No value is compared by it, and the description needs none either."""
+    names = fill_with_a_collation(uri, [STRANGE, [None] * len(STRANGE)])
+    expected = [dict(zip(names, STRANGE, strict=True)), dict.fromkeys(names)]
+    source = source_of(uri, table="t")
+    assert repr(read_table(source).to_pylist()) == repr(expected)
+    assert isinstance(source, Describable)
+    assert [column.name for column in source.describe("csv").columns] == names
+
+
+@pytest.mark.parametrize("reading", [{"table": "t"}, {"query": "SELECT * FROM t"}])
+def test_values_of_other_types_under_such_a_collation(uri: str, reading: dict[str, str]) -> None:
+    """A page that cannot be packed, and a query, are read row by row, and described, without it as well."""
+    names = fill_with_a_collation(uri, [STRANGE, ["x"] * len(STRANGE)])
+    losses = Losses()
+    source = source_of(uri, on_type_loss="warn", losses=losses, **reading)
+    assert read_table(source).num_rows == 2
+    assert "c0" in str(losses.told())
+    assert isinstance(source, Describable)
+    assert [column.name for column in source.describe("csv").columns] == names
+
+
+@pytest.mark.parametrize(
+    ("made", "wanted", "hint"),
+    [
+        ("t (a TEXT COLLATE mine)", {"query": "SELECT a FROM t ORDER BY a"}, "CAST"),
+        ("t (a TEXT COLLATE mine PRIMARY KEY) WITHOUT ROWID", {"table": "t"}, "WITHOUT ROWID"),
+    ],
+)
+def test_what_cannot_be_read_without_the_collation_says_so(
+    uri: str, made: str, wanted: dict[str, str], hint: str
+) -> None:
+    """SQLite's own words are hardly understood."""
+    with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as connection:
+        connection.create_collation("mine", lambda left, right: (left > right) - (left < right))
+        connection.execute(f"CREATE TABLE {made}")
+        connection.execute("INSERT INTO t VALUES ('x'), ('y')")
+        connection.commit()
+    with pytest.raises(SourceError, match=hint):
+        read_table(source_of(uri, **wanted))
 
 
 def test_a_negative_zero_keeps_its_sign(uri: str) -> None:

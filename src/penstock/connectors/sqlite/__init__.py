@@ -125,7 +125,8 @@ class SqliteSource:
         with closing(Database(self._path, self.display_name, self._request)) as database:
             # The statement first: what is wrong with it should not be told about the one around it.
             way, declared = self._way(database)
-            statement = self._statement if declared is None else nothing
+            takes_nothing = declared is not None and database.attempt(f"EXPLAIN {nothing}") is not None
+            statement = nothing if takes_nothing else self._statement  # a collation may be unknown; then it is begun
             with closing(Rows(database, statement, self._batch_bytes)) as rows:
                 kinds = declared or [""] * len(rows.names)
                 is_text = self._is_text(database)

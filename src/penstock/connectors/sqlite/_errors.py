@@ -35,6 +35,10 @@ _HINTS_FOR_SINKS = {
     "SQLITE_FULL": ("the disk is full; nothing was left behind", False),
     "SQLITE_TOOBIG": ("a single value is larger than SQLite takes", False),
 }
+_UNKNOWN_COLLATION = (
+    "only the program that made the file knows this collation; a query with CAST(column AS TEXT) does without it, "
+    "unless it is that of the key of a table WITHOUT ROWID"
+)
 _NAMES = {"database or disk is full": "SQLITE_FULL", "string or blob too big": "SQLITE_TOOBIG"}
 
 
@@ -58,7 +62,8 @@ def translated(exc: sqlite3.Error, where: str, connection: sqlite3.Connection | 
         return error(f"no such table: {missing[1]}", where=where, hint=_tables_hint(connection, missing[1]))
     name = getattr(exc, "sqlite_errorname", "")
     hints = {**_HINTS, **_HINTS_FOR_SINKS} if error.__name__ == "SinkError" else _HINTS
-    hint, transient = hints.get(name, ("", False))
+    is_unknown = message.startswith("no such collation sequence")
+    hint, transient = hints.get(name, (_UNKNOWN_COLLATION if is_unknown else "", False))
     return error(message, where=where, hint=hint, transient=transient)
 
 

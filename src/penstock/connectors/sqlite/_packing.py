@@ -32,6 +32,10 @@ _DECIMALS = (1e4, 1e8)  # hundredths and the like, and degrees
 # A control character anywhere; GLOB ends at the first NUL, and instr() finds it.
 _HAS_CONTROLS = "({0} GLOB '*[' || char(1, 45, 31) || ']*' OR instr({0}, char(0)))"
 
+# Unary plus takes the column's affinity away, and COLLATE its collation, which may be one that only the program that made
+# the file knows: the value is compared as it is.
+_AS_IT_IS = "+{0} COLLATE BINARY"
+
 PROBE = (
     "SELECT json_array(-9223372036854775808, NULL, '', 'a''b\"c\\d,' || char(0, 9, 10, 31, 127, 233, 128512)), "
     f"{_SHIFT:.1f}, " + ", ".join(f"{factor:.1f}" for factor in _DECIMALS)
@@ -100,33 +104,34 @@ class Column:
 
 
 def _number_way(sql: str, kind: str) -> _Way:
-    # Unary plus takes the column's affinity away, so that values are compared as they are: text is above all numbers.
-    # A real has a point or an exponent in JSON, and is no integer in CSV.
-    misfit = f"+{sql} NOT IN (0, 1)" if kind == "bool" else f"+{sql} >= '' COLLATE BINARY"
+    # Text is above all numbers. A real has a point or an exponent in JSON, and is no integer in CSV.
+    misfit = f"{_AS_IT_IS.format(sql)} NOT IN (0, 1)" if kind == "bool" else f"{_AS_IT_IS.format(sql)} >= ''"
     return _Way((sql,), (kind,), misfit, misfit, lambda fields, _raw: fields[0])
 
 
 def _text_way(sql: str) -> _Way:
     # Below all text are the numbers. Bytes are above, and no JSON: an error.
-    misfit = f"+{sql} < '' COLLATE BINARY"
+    misfit = f"{_AS_IT_IS.format(sql)} < ''"
     at_length = f"{misfit} OR {_HAS_CONTROLS.format(sql)}"
     return _Way((sql,), ("string",), misfit, at_length, lambda fields, _raw: fields[0])
 
 
 def _raw_way(sql: str, kind: str) -> _Way:
+    value = _AS_IT_IS.format(sql)
     if kind == "binary":
-        length, misfit = f"length({sql})", f"+{sql} < x''"
+        length, misfit = f"length({sql})", f"{value} < x''"
     else:
-        length, misfit = f"length(CAST({sql} AS BLOB))", f"(+{sql} < '' COLLATE BINARY OR +{sql} >= x'')"
+        length, misfit = f"length(CAST({sql} AS BLOB))", f"({value} < '' OR {value} >= x'')"
     return _Way((length,), ("int64",), misfit, misfit, lambda fields, raw: _of_bytes(fields[0], raw, kind), sql)
 
 
 def _double_ways(sql: str, *, has_negative_zero: bool) -> list[_Way]:
-    zero = f" OR {sql} = 0" if has_negative_zero else ""
+    value = _AS_IT_IS.format(sql)
+    zero = f" OR {sql} = 0 COLLATE BINARY" if has_negative_zero else ""
     ways = []
     for factor in _DECIMALS:
         scaled = f"CAST(round({sql} * {factor:.1f}) AS INTEGER)"
-        misfit = f"({scaled} / {factor:.1f} <> +{sql}{zero})"
+        misfit = f"({scaled} / {factor:.1f} <> {value}{zero})"
         ways.append(_Way((scaled,), ("int64",), misfit, misfit, _divided_by(factor)))
     parts = [f"CAST({sql} AS INTEGER)"]
     rest, again = sql, parts[0]
@@ -134,7 +139,7 @@ def _double_ways(sql: str, *, has_negative_zero: bool) -> list[_Way]:
         rest = f"(({rest} - {parts[-1]}) * {_SHIFT:.1f})"
         parts.append(f"CAST({rest} AS INTEGER)")
         again += f" + {parts[-1]}{below}"
-        misfit = f"({again} <> +{sql}{zero})"
+        misfit = f"({again} <> {value}{zero})"
         ways.append(_Way(tuple(parts), ("int64",) * len(parts), misfit, misfit, _joined))
     return ways
 

@@ -109,8 +109,11 @@ class Pages:
         # As many as would be a batch, row by row.
         rows = max(1, self._batch_bytes // (VALUE_BYTES * len(kinds)))
         limit = rows if self._limit is None else min(rows, self._limit)
-        selected = ", ".join(f"group_concat(DISTINCT typeof({sql}))" for sql in open_columns)
-        first_rows = f"SELECT {selected} FROM ({self._table.rows(self._span, limit)})"  # noqa: S608 - names are quoted
+        # Types first: a subquery that gives the column itself needs its collation, which SQLite may not know.
+        names = [f"t{number}" for number in range(len(open_columns))]
+        typed = ", ".join(f"typeof({sql}) AS {name}" for sql, name in zip(open_columns, names, strict=True))
+        selected = ", ".join(f"group_concat(DISTINCT {name})" for name in names)
+        first_rows = f"SELECT {selected} FROM ({self._table.page(typed, self._span)} LIMIT {limit:d})"  # noqa: S608 - names are quoted
         seen = iter(self._database.one(first_rows, *self._span.parameters))
         return [kind or _sqlite_types.kind_of_names((next(seen) or "").split(",")) for kind in kinds]
 
