@@ -46,13 +46,18 @@ def uri(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'data.db'}"
 
 
+Key = tuple[list[str], str, list[list[tuple[str, list[Any]]]]]
+
+
 @st.composite
-def keys(draw: st.DrawFn) -> tuple[list[str], list[list[tuple[str, list[Any]]]]]:
-    """Declarations of one to three columns, and values for them: as SQL, and its parameters."""
+def keys(draw: st.DrawFn) -> Key:
+    """Declarations of one to three columns, what the key says of each, and values for them: as SQL, and its parameters."""
     declared = draw(st.lists(st.sampled_from(KEY_COLUMNS), min_size=1, max_size=3))
     value = (VALUES | NEAR).map(lambda value: ("?", [value])) | BROKEN_TEXTS.map(lambda text: (text, []))
     row = st.tuples(*(value for _column in declared)).map(list)
-    return declared, draw(st.lists(row, min_size=17, max_size=40))
+    collation = draw(st.sampled_from(["", " COLLATE NOCASE", " COLLATE RTRIM", " COLLATE BINARY"]))
+    said = (collation if len(declared) == 1 else "") + draw(st.sampled_from(["", " DESC"]))
+    return declared, said, draw(st.lists(row, min_size=17, max_size=40))
 
 
 def in_rows(uri: str, **wanted: Any) -> object:
@@ -72,11 +77,9 @@ def in_any_order(outcome: Any) -> object:
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(key=keys(), on_type_loss=st.sampled_from(["error", "warn"]), is_small=st.booleans())
-def test_pages_by_key_are_what_rows_are(
-    tmp_path: Path, key: tuple[list[str], list[list[tuple[str, list[Any]]]]], on_type_loss: str, is_small: bool
-) -> None:
+def test_pages_by_key_are_what_rows_are(tmp_path: Path, key: Key, on_type_loss: str, is_small: bool) -> None:
     """Numbers, text that is none, bytes and all of them in one column: no row is lost, or comes twice."""
-    declared, rows = key
+    declared, said, rows = key
     uri = f"sqlite:///{tmp_path / 'keyed.db'}"
     names = [f"k{number}" for number in range(len(declared))]
     columns = ", ".join(f"{name} {kind}" for name, kind in zip(names, declared, strict=True))
@@ -87,7 +90,8 @@ def test_pages_by_key_are_what_rows_are(
         )
         for number, row in enumerate(rows)
     ]
-    created = f"CREATE TABLE t (n INTEGER, {columns}, PRIMARY KEY ({', '.join(reversed(names))})) WITHOUT ROWID"
+    terms = ", ".join(f"{name}{said}" for name in reversed(names))
+    created = f"CREATE TABLE t (n INTEGER, {columns}, PRIMARY KEY ({terms})) WITHOUT ROWID"
     fill(uri, "DROP TABLE IF EXISTS t", created, *statements)
     described = source_of(uri, table="t").describe(None)  # type: ignore[attr-defined]
     assert described.why == "the table has a primary key to page by"
@@ -112,6 +116,29 @@ def test_no_row_of_a_table_with_a_key_passes_through_python(uri: str) -> None:
     few = read_table(source_of(uri, table="t", columns=["n", "tenant"], limit=5000, batch_bytes=SMALL_BYTES))
     assert few["n"].to_pylist() == [*range(1, 5001)]
     assert read_table(source_of(uri, table="t", limit=0)).num_rows == 0
+
+
+@pytest.mark.usefixtures("no_python_rows")
+@pytest.mark.parametrize(
+    ("key", "where", "wanted"),
+    [
+        ("tenant DESC, name DESC", None, range(10_000, 0, -1)),
+        ("tenant DESC, name DESC", "tenant = 3", range(3999, 2999, -1)),
+        ("tenant DESC, name DESC", "tenant > 2 AND tenant < 5", range(4999, 2999, -1)),
+        ("name DESC", None, range(10_000, 0, -1)),
+        ("name COLLATE NOCASE", None, range(1, 10_001)),
+        ("name COLLATE NOCASE DESC", "name COLLATE NOCASE <= '01500'", range(1500, 0, -1)),
+    ],
+)
+def test_a_key_may_be_in_descending_order_and_have_a_collation(
+    uri: str, key: str, where: str | None, wanted: Iterable[int]
+) -> None:
+    """Pages follow the tree, from its beginning, whichever end of the values that is."""
+    fill(uri, f"CREATE TABLE t (tenant INTEGER, name TEXT, n INTEGER, PRIMARY KEY ({key})) WITHOUT ROWID", TENANTS)
+    asked: dict[str, Any] = {"table": "t", "where": where, "batch_bytes": SMALL_BYTES}
+    rows = list(wanted)
+    assert read_table(source_of(uri, **asked))["n"].to_pylist() == rows
+    assert read_table(source_of(uri, limit=700, **asked))["n"].to_pylist() == rows[:700]
 
 
 @pytest.mark.usefixtures("no_python_rows")
@@ -170,7 +197,7 @@ def test_beside_the_range_of_a_condition_nothing_is_looked_for(uri: str) -> None
 @pytest.mark.parametrize(
     ("wanted", "why"),
     [
-        ({"table": "d"}, "its primary key has a column in descending order"),
+        ({"table": "d"}, "its primary key has columns in ascending and in descending order"),
         ({"table": "c"}, "SQLite does not seek its rows by all of its primary key, which may have a collation"),
         ({"table": "o"}, "SQLite does not seek its rows by all of its primary key, which may have a collation"),
         ({"table": "t", "where": "tenant IN (1, 9)"}, "SQLite finds the rows by an index"),
@@ -189,7 +216,7 @@ def test_a_table_with_a_key_that_is_read_row_by_row_is_said_to_be(uri: str, want
         KEYED,
         "CREATE INDEX i ON t (n)",
         "CREATE TABLE d (a INTEGER, b TEXT, PRIMARY KEY (a, b DESC)) WITHOUT ROWID",
-        "CREATE TABLE c (a TEXT, PRIMARY KEY (a COLLATE NOCASE)) WITHOUT ROWID",
+        "CREATE TABLE c (a TEXT, b TEXT, PRIMARY KEY (a COLLATE NOCASE, b)) WITHOUT ROWID",
         "CREATE TABLE o (a INTEGER, b TEXT COLLATE NOCASE, PRIMARY KEY (a, b COLLATE BINARY)) WITHOUT ROWID",
         "CREATE TABLE three (rowid PRIMARY KEY, oid, _rowid_) WITHOUT ROWID",
         "INSERT INTO t VALUES (1, 'x', 5)",

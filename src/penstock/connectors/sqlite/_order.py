@@ -59,6 +59,8 @@ class Order:
 
     _key: tuple[str, ...]
     called: str
+    _collation: str = ""
+    _is_descending: bool = False
 
     @property
     def position(self) -> str:
@@ -66,14 +68,14 @@ class Order:
         return ", ".join(map(_OUT.format, self._key))
 
     @property
-    def ascending(self) -> str:
+    def forwards(self) -> str:
         """What to order by."""
-        return ", ".join(self._key)
+        return self._by(is_descending=self._is_descending)
 
     @property
-    def descending(self) -> str:
+    def backwards(self) -> str:
         """What to order by, to have the last row first."""
-        return ", ".join(f"{column} DESC" for column in self._key)
+        return self._by(is_descending=not self._is_descending)
 
     def position_of(self, row: Sequence[object]) -> Position:
         """Return the position that was selected."""
@@ -82,16 +84,28 @@ class Order:
 
     def within(self, stretch: Stretch) -> str:
         """Return the condition for the rows of a stretch."""
+        later = "<" if self._is_descending else ">"
+        no_later = ">=" if self._is_descending else "<="
         bounds = [
-            f"({self.ascending}) {sign} ({position.sql})"
-            for sign, position in ((">", stretch.after), ("<=", stretch.last))
+            self._compared(sign, position)
+            for sign, position in ((later, stretch.after), (no_later, stretch.last))
             if position is not None
         ]
         return " AND ".join(bounds) or "1"
 
     def before(self, position: Position) -> str:
         """Return the condition for all rows before one."""
-        return f"({self.ascending}) < ({position.sql})"
+        return self._compared(">" if self._is_descending else "<", position)
+
+    @property
+    def _terms(self) -> list[str]:
+        return [column + self._collation for column in self._key]
+
+    def _by(self, *, is_descending: bool) -> str:
+        return ", ".join(f"{term} DESC" if is_descending else term for term in self._terms)
+
+    def _compared(self, sign: str, position: Position) -> str:
+        return f"({', '.join(self._terms)}) {sign} ({position.sql})"
 
 
 def order_of(database: Database, table: str, columns: Collection[str]) -> Order | str:
@@ -118,21 +132,26 @@ def _order_by_key(database: Database, table: str) -> Order | str:
         indexes = database.connection.execute(f"{pragma}.index_list({quoted(name)})").fetchall()
         own = next((index for _number, index, _unique, origin, *_rest in indexes if origin == "pk"), "")
         terms = database.connection.execute(f"{pragma}.index_xinfo({quoted(own)})").fetchall()
-    key = [(name, is_descending) for _rank, _number, name, is_descending, _collation, is_key in terms if is_key]
-    if any(is_descending for _name, is_descending in key):
-        return "its primary key has a column in descending order"
-    names = [name for name, _is_descending in key]
-    order = Order(tuple(map(quoted_column, names)), "a primary key")
-    if not key or not _is_sought(database, table, order, names):
-        return "SQLite does not seek its rows by all of its primary key, which may have a collation of its own"
-    return order
+    key = [tuple(term) for _rank, _number, *term, is_key in terms if is_key]
+    names = [name for name, _is_descending, _collation in key]
+    directions = {bool(is_descending) for _name, is_descending, _collation in key}
+    if len(directions) > 1:
+        return "its primary key has columns in ascending and in descending order"
+    collations = [""]
+    if len(key) == 1:  # beside one of several, SQLite would no longer seek rows by all of them at once
+        collations.append(f" COLLATE {quoted(key[0][2])}")
+    for collation in collations if key else ():
+        order = Order(tuple(map(quoted_column, names)), "a primary key", collation, directions == {True})
+        if _is_sought(database, table, order, names):
+            return order
+    return "SQLite does not seek its rows by all of its primary key, which may have a collation of its own"
 
 
 def _is_sought(database: Database, table: str, order: Order, names: list[str]) -> bool:
     """Whether SQLite goes at once to a stretch, and through it in order: by all of the key, without sorting."""
     somewhere = Position(", ".join(_TEXT for _name in names), (b"",) * len(names))
     stretch = Stretch(somewhere, somewhere)
-    rows = f"SELECT 1 FROM {quoted_path(table)} NOT INDEXED WHERE {order.within(stretch)} ORDER BY {order.ascending}"  # noqa: S608
+    rows = f"SELECT 1 FROM {quoted_path(table)} NOT INDEXED WHERE {order.within(stretch)} ORDER BY {order.forwards}"  # noqa: S608
     with database.calling():
         steps = database.connection.execute(f"EXPLAIN QUERY PLAN {rows}", stretch.parameters).fetchall()
     left, right = ",".join(names), ",".join("?" for _name in names)

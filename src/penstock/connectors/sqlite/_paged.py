@@ -82,21 +82,21 @@ class TableInPages:
         """Return the SELECT of the position at which a page of so many rows ends."""
         return (
             f"SELECT {self.order.position} FROM {self._table} NOT INDEXED "  # noqa: S608 - as above
-            f"WHERE {self.order.within(stretch)} ORDER BY {self.order.ascending} LIMIT 1 OFFSET {rows - 1:d}"
+            f"WHERE {self.order.within(stretch)} ORDER BY {self.order.forwards} LIMIT 1 OFFSET {rows - 1:d}"
         )
 
     def before(self, position: Position) -> str:
         """Return the SELECT of the position before."""
         return (
             f"SELECT {self.order.position} FROM {self._table} NOT INDEXED "  # noqa: S608 - as above
-            f"WHERE {self.order.before(position)} ORDER BY {self.order.descending} LIMIT 1"
+            f"WHERE {self.order.before(position)} ORDER BY {self.order.backwards} LIMIT 1"
         )
 
     @property
     def bounds(self) -> tuple[str, str]:
         """Return the SELECTs of the positions of the first and last row wanted."""
         wanted = f"SELECT {self.order.position} FROM {self._table} WHERE (\n{self._where}\n)"  # noqa: S608 - as above
-        return f"{wanted} ORDER BY {self.order.ascending} LIMIT 1", f"{wanted} ORDER BY {self.order.descending} LIMIT 1"
+        return f"{wanted} ORDER BY {self.order.forwards} LIMIT 1", f"{wanted} ORDER BY {self.order.backwards} LIMIT 1"
 
 
 def in_pages(database: Database, request: SourceRequest) -> TableInPages | str:
