@@ -23,7 +23,7 @@ from penstock.connectors._batches import Batches
 from penstock.connectors.duckdb import _inserting
 from penstock.connectors.duckdb._cache import BlockCache
 from penstock.connectors.duckdb._connection import Database, Settings
-from penstock.connectors.duckdb._inserting import Incoming, Inserter, Loaded, row_group_rows
+from penstock.connectors.duckdb._inserting import Incoming, Inserter, row_group_rows
 from penstock.core.cancel import sleep
 from penstock.errors import AlreadyExists, ConfigurationError, SinkError
 from penstock.flow.contracts import BatchStream, Receipt, TableSink
@@ -560,7 +560,7 @@ def test_a_row_group_is_written_and_let_go_of_when_it_is_complete(uri: str) -> N
         with database.transaction():
             cache = BlockCache(database, settings)
             insert = f"INSERT INTO t SELECT * FROM {_inserting.BATCH}"
-            Inserter(database, insert, kind, "here", ROW_GROUP, cache).insert(batches(database), Loaded())
+            Inserter(database, insert, kind, "here", ROW_GROUP, cache).insert(batches(database))
         assert database.rows("SELECT count(*) FROM t") == [(50 * 19_300,)]
     one = ROW_GROUP * 120
     assert one / 2 < held["IN_MEMORY_TABLE"] < 1.5 * one

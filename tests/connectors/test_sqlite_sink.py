@@ -529,3 +529,14 @@ def test_a_disk_that_takes_no_more_leaves_everything_as_it_was(uri: str, is_ther
     assert caught.value.where == f"{uri} t"
     assert folder(uri) == (["data.db"] if is_there else [])
     assert not is_there or run(uri, "SELECT name FROM sqlite_master") == [("old",)]
+
+
+def test_an_index_with_an_unknown_collation_says_what_is_in_the_way(uri: str) -> None:
+    """SQLite cannot keep it without the program that made it; the table stays as it was."""
+    with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as connection:
+        connection.create_collation("mine", lambda left, right: (left > right) - (left < right))
+        connection.execute("CREATE TABLE t (a TEXT COLLATE mine PRIMARY KEY)")
+        connection.commit()
+    with pytest.raises(SinkError, match=r"collation sequence: mine \(only the program .* an index of the table needs"):
+        penstock.copy([{"a": "x"}, {"a": "y"}], uri, to_table="t", if_exists="append")
+    assert read_table(source_of(uri, table="t")).num_rows == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from penstock._extras import need
@@ -16,7 +15,7 @@ from penstock.flow.contracts import BatchStream
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["BATCH", "Incoming", "Inserter", "Loaded", "row_group_rows"]
+__all__ = ["BATCH", "Incoming", "Inserter", "row_group_rows"]
 
 BATCH = "penstock_batch"
 """The name under which a statement reads the current batch."""
@@ -39,19 +38,6 @@ def row_group_rows(memory_bytes: int, row_bytes: int) -> int:
     return max(_LEAST_ROWS, min(_MOST_ROWS, fitting // _LEAST_ROWS * _LEAST_ROWS))
 
 
-@dataclass
-class Loaded:
-    """What has been inserted so far.
-
-    Attributes:
-        rows: how many rows.
-        taken_bytes: their size as Arrow batches.
-    """
-
-    rows: int = 0
-    taken_bytes: int = 0
-
-
 @final
 class Incoming:
     """The batches to load, which can be looked at before they are taken, and taken in parts.
@@ -63,11 +49,14 @@ class Incoming:
     Attributes:
         schema: of the batches.
         ended: whether there are no more rows.
+        rows: how many have been taken.
+        taken_bytes: their size as Arrow batches.
     """
 
     def __init__(self, batches: BatchStream) -> None:
         self.schema = batches.schema
         self.ended = False
+        self.rows = self.taken_bytes = 0
         self._batches = iter(batches)
         self._rest: pa.RecordBatch | None = None
 
@@ -79,6 +68,7 @@ class Incoming:
     def all(self) -> Iterator[pa.RecordBatch]:
         """Yield what is left."""
         while (batch := self._next()) is not None:
+            self._count(batch)
             yield batch
             del batch  # or it would be kept alive while the next one is waited for
 
@@ -91,8 +81,13 @@ class Incoming:
                 self._rest = batch.slice(room)
                 batch = batch.slice(0, room)
             room -= batch.num_rows
+            self._count(batch)
             yield batch
             del batch  # as above
+
+    def _count(self, batch: pa.RecordBatch) -> None:
+        self.rows += batch.num_rows
+        self.taken_bytes += batch.nbytes
 
     def _next(self) -> pa.RecordBatch | None:
         """Return the next batch with rows in it, or the rest of one; None at the end."""
@@ -137,8 +132,8 @@ class Inserter:
             connection.register(BATCH, self._current)
         database.run(f"PREPARE {_PREPARED} AS {statement}")  # planned once: of many columns that takes most of the time
 
-    def insert(self, batches: Iterator[pa.RecordBatch], loaded: Loaded) -> None:
-        """Insert batches, none of them empty, and add them to ``loaded``. Blocks while the disk does.
+    def insert(self, batches: Iterator[pa.RecordBatch]) -> None:
+        """Insert batches, none of them empty. Blocks while the disk does.
 
         Raises:
             SinkError: DuckDB refused a row.
@@ -148,8 +143,6 @@ class Inserter:
                 self._database.run(f"EXECUTE {_PREPARED}")
             row_groups = self._rows // self._row_group
             self._rows += batch.num_rows
-            loaded.rows += batch.num_rows
-            loaded.taken_bytes += batch.nbytes
             if self._cache is not None:
                 self._cache.has_written(batch.nbytes, completed=self._rows // self._row_group > row_groups)
             del batch  # or it would be kept alive while the next one is waited for

@@ -16,7 +16,7 @@ from penstock.connectors._table_columns import refuse_repeated
 from penstock.connectors.duckdb._cache import BlockCache
 from penstock.connectors.duckdb._connection import CONVERT, Database, Settings, duckdb_module, settings_of
 from penstock.connectors.duckdb._fit import Fit, fit, is_kept_by_type, selection
-from penstock.connectors.duckdb._inserting import BATCH, Incoming, Inserter, Loaded, row_group_rows
+from penstock.connectors.duckdb._inserting import BATCH, Incoming, Inserter, row_group_rows
 from penstock.connectors.duckdb._load import column_types
 from penstock.connectors.duckdb._shared import SharedFile
 from penstock.errors import AlreadyExists, ConfigurationError, SinkError
@@ -93,18 +93,18 @@ class DuckdbSink:
             AlreadyExists: the table, or the file, appeared meanwhile.
             SinkError: DuckDB refused, or a column does not fit the table that is there.
         """
-        incoming, loaded = Incoming(batches), Loaded()
+        incoming = Incoming(batches)
         if self._path.exists():
             try:
-                self._change(incoming, loaded)
+                self._change(incoming)
             except BaseException:
                 self._finish_rolling_back()
                 raise
         else:
             with new_database(self._path, self.display_name) as temporary:
-                self._fill(temporary, incoming, loaded)
-        details = {"rows": loaded.rows, "table": self._table}
-        return Receipt(location=self.display_name, bytes_stored=loaded.taken_bytes, details=details)
+                self._fill(temporary, incoming)
+        details = {"rows": incoming.rows, "table": self._table}
+        return Receipt(location=self.display_name, bytes_stored=incoming.taken_bytes, details=details)
 
     def _finish_rolling_back(self) -> None:
         """Reopen the file after a full disk: DuckDB leaves uncommitted data in its log, which the next opening removes."""
@@ -115,7 +115,7 @@ class DuckdbSink:
         except duckdb_module().Error:
             return  # the disk takes nothing at all, or another has it open, and will
 
-    def _change(self, incoming: Incoming, loaded: Loaded) -> None:
+    def _change(self, incoming: Incoming) -> None:
         """Load into a file that is there, in one transaction."""
         rows = row_group_rows(self._settings.memory_bytes, incoming.next_row_bytes())
         with self._opened(rows) as database, database.transaction():
@@ -123,14 +123,14 @@ class DuckdbSink:
             # Not where the source has the same DuckDB: it may need its memory at the very moment the limit is low.
             cache = None if self._shared is not None else BlockCache(database, self._settings)
             inserter = Inserter(database, statement, incoming.schema, self.display_name, rows, cache)
-            inserter.insert(incoming.all(), loaded)
+            inserter.insert(incoming.all())
 
     def _opened(self, rows_of_a_row_group: int) -> AbstractContextManager[Database]:
         if self._shared is not None:
             return self._shared.opened(read_only=False, where=self.display_name, error=SinkError)
         return self._opened_alone(self._path, rows_of_a_row_group)
 
-    def _fill(self, path: Path, incoming: Incoming, loaded: Loaded) -> None:
+    def _fill(self, path: Path, incoming: Incoming) -> None:
         """Load into a new file, which nobody else sees before it is complete, a part at a time."""
         statement = ""
         while not incoming.ended:
@@ -140,7 +140,7 @@ class DuckdbSink:
                     statement = statement or self._prepared(database, incoming.schema)
                     cache = BlockCache(database, self._settings)
                     inserter = Inserter(database, statement, incoming.schema, self.display_name, rows, cache)
-                    inserter.insert(incoming.part(rows), loaded)
+                    inserter.insert(incoming.part(rows))
                 database.run("CHECKPOINT")  # what is published is one file; nothing may wait in the log beside it
 
     def _opened_alone(self, path: Path, rows_of_a_row_group: int) -> AbstractContextManager[Database]:

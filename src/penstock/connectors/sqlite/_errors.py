@@ -39,6 +39,7 @@ _UNKNOWN_COLLATION = (
     "only the program that made the file knows this collation; a query with CAST(column AS TEXT) does without it, "
     "unless it is that of the key of a table WITHOUT ROWID"
 )
+_UNKNOWN_TO_INDEX = "only the program that made the file knows this collation, which an index of the table needs"
 _NAMES = {"database or disk is full": "SQLITE_FULL", "string or blob too big": "SQLITE_TOOBIG"}
 
 
@@ -61,9 +62,11 @@ def translated(exc: sqlite3.Error, where: str, connection: sqlite3.Connection | 
     if missing and connection is not None:
         return error(f"no such table: {missing[1]}", where=where, hint=_tables_hint(connection, missing[1]))
     name = getattr(exc, "sqlite_errorname", "")
-    hints = {**_HINTS, **_HINTS_FOR_SINKS} if error.__name__ == "SinkError" else _HINTS
-    is_unknown = message.startswith("no such collation sequence")
-    hint, transient = hints.get(name, (_UNKNOWN_COLLATION if is_unknown else "", False))
+    is_sink = error.__name__ == "SinkError"
+    if message.startswith("no such collation sequence"):
+        return error(message, where=where, hint=_UNKNOWN_TO_INDEX if is_sink else _UNKNOWN_COLLATION)
+    hints = {**_HINTS, **_HINTS_FOR_SINKS} if is_sink else _HINTS
+    hint, transient = hints.get(name, ("", False))
     return error(message, where=where, hint=hint, transient=transient)
 
 
