@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from penstock.connectors.sqlite import _pages
+from penstock.connectors.sqlite import _page_reader
 from penstock.connectors.sqlite._order import Stretch
 from penstock.connectors.sqlite._rows import Rows
 from tests.connectors.mysql_parts import no_settings_from_outside, nobody_left
@@ -41,11 +41,11 @@ def no_python_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 def row_pages(monkeypatch: pytest.MonkeyPatch) -> list[Stretch]:
     """The pages that were read row by row."""
     seen: list[Stretch] = []
-    really = _pages.Pages._row_by_row
+    really = _page_reader.PageReader._row_by_row
 
-    def noting(self: _pages.Pages, page: Stretch) -> Iterator[pa.RecordBatch]:
+    def noting(self: _page_reader.PageReader, page: Stretch) -> Iterator[pa.RecordBatch]:
         seen.append(page)
         return really(self, page)
 
-    monkeypatch.setattr(_pages.Pages, "_row_by_row", noting)
+    monkeypatch.setattr(_page_reader.PageReader, "_row_by_row", noting)
     return seen

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from penstock.connectors.sqlite import _packing, _paged, _pages
+from penstock.connectors.sqlite import _packing, _page_reader, _paged
 from penstock.connectors.sqlite._order import Stretch
 from penstock.errors import SourceError
 from penstock.flow.contracts import Describable
@@ -24,8 +24,10 @@ from tests.connectors.sqlite_parts import (
     INTEGERS,
     MANY,
     TEXTS,
+    assert_is_not_read_in_order,
     assert_is_read_row_by_row,
     fill,
+    in_rows,
     outcome,
 )
 
@@ -72,7 +74,7 @@ def test_pages_are_what_rows_are(
     if is_small:
         wanted["batch_bytes"] = 4 * 64 * len(declared) * 16  # pages of 16 rows
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_pages.Pages, "_packed", lambda _self, _page: None)
+        patch.setattr(_page_reader.PageReader, "_attempt", lambda _self, _page: None)
         one_by_one = outcome(uri, **wanted)
     assert outcome(uri, **wanted) == one_by_one
 
@@ -84,7 +86,9 @@ def test_every_double_is_the_same_double(tmp_path: Path, values: list[float], de
     uri = f"sqlite:///{tmp_path / 'doubles.db'}"
     rows = [(value,) for value in values]
     fill(uri, "DROP TABLE IF EXISTS t", f"CREATE TABLE t (d {declared})", ("INSERT INTO t VALUES (?)", rows))
-    assert outcome(uri, table="t") == outcome(uri, query="SELECT d FROM t")
+    expected = in_rows(uri, table="t")
+    assert outcome(uri, table="t") == expected
+    assert outcome(uri, query="SELECT d FROM t") == expected
 
 
 @pytest.mark.usefixtures("no_python_rows")
@@ -103,7 +107,7 @@ def test_every_double_is_the_same_double(tmp_path: Path, values: list[float], de
         ("REAL", [math.pi * 1e-20, -math.e, 2.0**53 - 1, 2.0**-124, 0.0, None]),
         ("NUMERIC", [1, 1.5, 2**53, None]),
         ("", [1, 2, None]),
-        ("", [0.5, None]),
+        ("", [0.5, 0.0, None]),
         ("", [None]),
     ],
 )
@@ -210,11 +214,16 @@ def test_what_cannot_be_read_without_the_collation_says_so(
         read_table(source_of(uri, **wanted))
 
 
-def test_a_negative_zero_keeps_its_sign(uri: str) -> None:
-    """No comparison tells it from zero; so where it may be, a page with a zero is read row by row."""
+@pytest.mark.parametrize("knows_powers", [True, False])
+def test_a_negative_zero_keeps_its_sign(uri: str, knows_powers: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No comparison tells it from zero. Where SQLite has no powers either, a page where it may be is read row by row."""
+    if not knows_powers:
+        monkeypatch.setattr(_page_reader, "NEGATIVE_ZERO", "no_such_function({0})")
     fill(uri, "CREATE TABLE t (d, r REAL)", ("INSERT INTO t VALUES (?, ?)", [(-0.0, -0.0), (1.5, 1.5)]))
     fill(uri, "ALTER TABLE t ADD COLUMN e REAL DEFAULT -0.0")
-    assert outcome(uri, table="t") == outcome(uri, query="SELECT * FROM t")
+    expected = in_rows(uri, table="t")
+    assert outcome(uri, table="t") == expected
+    assert outcome(uri, query="SELECT * FROM t") == expected
     assert math.copysign(1, read_table(source_of(uri, table="t"))["d"].to_pylist()[0]) == -1
 
 
@@ -281,10 +290,9 @@ def test_beyond_the_limit_nothing_is_held_against_the_table(uri: str) -> None:
         ({"table": "t", "where": "b < current_timestamp"}, "the condition calls functions"),
         ({"table": "t", "where": "b > 0 ORDER BY b + 1"}, "SQLite finds the rows by an index"),
         ({"table": "t", "where": "b > 0 LIMIT 1"}, "SQLite does not take the condition in brackets"),
-        ({"table": "t", "on_type_loss": "text"}, "every value is made text, whatever it is"),
     ],
 )
-def test_what_is_read_row_by_row_is_said_to_be(uri: str, wanted: dict[str, Any], why: str) -> None:
+def test_what_is_not_read_in_order_is_said_to_be(uri: str, wanted: dict[str, Any], why: str) -> None:
     """The plan says so, and why; and so it is read."""
     fill(
         uri,
@@ -295,6 +303,20 @@ def test_what_is_read_row_by_row_is_said_to_be(uri: str, wanted: dict[str, Any],
         "CREATE VIRTUAL TABLE f USING fts5(a)",
         "CREATE TABLE named (rowid, oid, _rowid_)",
     )
+    assert_is_not_read_in_order(uri, wanted, why)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"),
+    [
+        ({"table": "t", "on_type_loss": "text"}, "every value is made text, whatever it is"),
+        ({"query": "SELECT * FROM t", "on_type_loss": "text"}, "every value is made text, whatever it is"),
+        ({"query": "PRAGMA table_info(t)"}, "a query has no row numbers to page by; it is no SELECT"),
+    ],
+)
+def test_what_is_read_row_by_row_is_said_to_be(uri: str, wanted: dict[str, Any], why: str) -> None:
+    """The plan says so, and why; and so it is read."""
+    fill(uri, "CREATE TABLE t (a INTEGER)", "INSERT INTO t VALUES (1)")
     assert_is_read_row_by_row(uri, wanted, why)
 
 
@@ -310,7 +332,7 @@ def test_a_column_is_called_what_the_table_calls_it(uri: str) -> None:
     """However it was asked for; the row number too, and a column twice."""
     fill(uri, "CREATE TABLE t (Id INTEGER PRIMARY KEY, b TEXT)", "INSERT INTO t VALUES (7, 'x')")
     columns = ["B", "ID", "b", "ROWID"]
-    one_by_one = outcome(uri, query="SELECT B, ID, b, ROWID FROM t")
+    one_by_one = in_rows(uri, query="SELECT B, ID, b, ROWID FROM t")
     assert outcome(uri, table="t", columns=columns) == one_by_one
 
 
@@ -332,7 +354,7 @@ def test_text_in_utf_16_is_read_row_by_row(uri: str) -> None:
 def test_text_that_is_no_text_is_the_same_error(uri: str) -> None:
     """Bytes that are no UTF-8, in a column of text."""
     fill(uri, "CREATE TABLE t (s TEXT)", "INSERT INTO t VALUES ('x'), (CAST(x'ff41' AS TEXT))")
-    said = outcome(uri, query="SELECT * FROM t")
+    said = in_rows(uri, query="SELECT * FROM t")
     assert isinstance(said, str)
     assert "column 's': row 2 holds text that is not UTF-8" in said
     assert outcome(uri, table="t") == said

@@ -13,9 +13,9 @@ A table is read in pages, by row number or, WITHOUT ROWID, by primary key, in on
 row (:mod:`penstock.connectors.sqlite._packing`). The packing checks every value; a page with one that does not fit, or that
 weighs too much, is read row by row, which finds the words for what is wrong (:mod:`penstock.connectors.sqlite._rows`).
 
-Queries and views are read row by row as a whole. To pack those SQLite would have to number and group their rows, which it does
-by sorting them all, or to start again for every page; and an aggregate function of ours is called for every row. It costs: of
-16 columns, 4.4 us of processor time a row against 1.7 (November 2026, SQLite 3.40), and the GIL.
+The rows of a query or view have no order to page by. SQLite collects a page of them in a temporary table, which is read in
+the same way (:mod:`penstock.connectors.sqlite._collecting`). To number and group them instead it would sort them all, or start
+again for every page; and an aggregate function of ours would be called for every row.
 
 ADBC, which reads into Arrow without, is only used to load (:mod:`penstock.connectors.sqlite._filling`): it cannot be interrupted,
 types a column by its first batch, and brings an SQLite of its own, when two of them in one process break each other's locks on a
@@ -26,17 +26,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, NamedTuple, final
 
 from penstock.connectors._batches import Batches
+from penstock.connectors._pulled import pulled
 from penstock.connectors._requests import SinkRequest, SourceRequest
 from penstock.connectors._sql import bare, select_statement
 from penstock.connectors._uri import local_path, query_parameters
 from penstock.connectors.sqlite import _types as _sqlite_types
+from penstock.connectors.sqlite._collecting import Collecting, collecting
 from penstock.connectors.sqlite._database import Database, quoted_column
 from penstock.connectors.sqlite._load import LOAD_TABLE
-from penstock.connectors.sqlite._paged import TableInPages, in_pages
+from penstock.connectors.sqlite._paged import TableInPages, in_pages, unpackable
 from penstock.connectors.sqlite._pages import Pages
 from penstock.connectors.sqlite._rows import Row, Rows
 from penstock.connectors.sqlite._sink import SqliteSink
@@ -75,6 +78,20 @@ def _path(request: SourceRequest | SinkRequest) -> Path:
     return Path(local_path(address, "sqlite"))
 
 
+class _Way(NamedTuple):
+    """How to read.
+
+    Attributes:
+        takes: what gives pages; None to read row by row.
+        why: in words.
+        columns: their names and declarations, where SQLite tells them before it runs anything.
+    """
+
+    takes: TableInPages | Collecting | None
+    why: str
+    columns: list[tuple[str, str]] | None
+
+
 @final
 class SqliteSource:
     """Reads one SELECT. Use through :func:`penstock.connectors.open_source`."""
@@ -100,12 +117,18 @@ class SqliteSource:
     def open_batches(self) -> Iterator[BatchStream]:
         """Read the first page, or the first rows, and give the stream. Leaving the block closes the connection.
 
-        Connection and cursor belong to the calling thread, which is the one to iterate in.
+        The calling thread is the one to iterate in.
         """
         may_lose = self._misfits.on_type_loss != "error"
         with closing(Database(self._path, self.display_name, self._request, keeps_broken_text=may_lose)) as database:
-            way, declared = self._way(database)
-            if isinstance(way, TableInPages):
+            way, _why, columns = self._way(database)
+            if isinstance(way, Collecting):
+                with pulled(partial(way.run, self._misfits), "penstock-sqlite") as collected:
+                    schema = next(collected)
+                    self.rows_read = 0
+                    yield Batches(schema, self._counted(collected))
+                return
+            if way is not None:
                 pages = Pages(database, way, self._batch_bytes, self._misfits)
                 with closing(pages.batches()) as batches:
                     self.rows_read = 0
@@ -113,7 +136,7 @@ class SqliteSource:
                 return
             with closing(Rows(database, self._statement, self._batch_bytes)) as rows:
                 rows_taken = rows.take()
-                kinds = declared or [""] * len(rows.names)
+                kinds = _declared(columns, rows)
                 as_text = self._is_text(database)
                 schema = _sqlite_types.schema_of(rows.names, kinds, rows_taken, as_text=as_text)
                 self.rows_read = 0
@@ -121,43 +144,54 @@ class SqliteSource:
 
     def describe(self, format_name: str | None) -> Description:
         """Open the file, let SQLite say what the columns are, and close it; no row is read."""
-        nothing = f"SELECT * FROM (\n{bare(self._statement)}\n) LIMIT 0"  # noqa: S608 - the query is the user's own
         with closing(Database(self._path, self.display_name, self._request)) as database:
-            # The statement first: what is wrong with it should not be told about the one around it.
-            way, declared = self._way(database)
-            takes_nothing = declared is not None and database.attempt(f"EXPLAIN {nothing}") is not None
-            statement = nothing if takes_nothing else self._statement  # a collation may be unknown; then it is begun
-            with closing(Rows(database, statement, self._batch_bytes)) as rows:
-                kinds = declared or [""] * len(rows.names)
-                is_text = self._is_text(database)
-                columns = tuple(
-                    self._described(name, text, is_text=is_text) for name, text in zip(rows.names, kinds, strict=True)
-                )
+            way, why, columns = self._way(database)
+            is_text = self._is_text(database)
+            described = tuple(
+                self._described(name, declared, is_text=is_text)
+                for name, declared in (columns if way is not None and columns else self._of_no_rows(database, columns))
+            )
             estimated_rows = database.last_number(self._table) if self._table and not self._is_narrowed else None
         if isinstance(way, TableInPages):
-            reading, why = (
-                "pages of rows, which SQLite packs and Arrow unpacks",
-                f"the table has {way.order.called} to page by",
-            )
+            reading = "pages of rows, which SQLite packs and Arrow unpacks"
             consistency = "one read transaction: a snapshot"
         else:
-            reading, why = "rows of one SELECT, made Arrow batches a column at a time", way
+            reading = "rows of one SELECT, " + (
+                "which SQLite collects and packs by the page, and Arrow unpacks"
+                if way is not None
+                else "made Arrow batches a column at a time"
+            )
             consistency = "one SELECT: a snapshot"
         return Description(
-            reading=reading, why=why, consistency=consistency, columns=columns, estimated_rows=estimated_rows
+            reading=reading, why=why, consistency=consistency, columns=described, estimated_rows=estimated_rows
         )
 
-    def _way(self, database: Database) -> tuple[TableInPages | str, list[str] | None]:
-        """Return what to read in pages, or why not; and what the columns are declared as, if it is a SELECT."""
+    def _of_no_rows(self, database: Database, columns: list[tuple[str, str]] | None) -> list[tuple[str, str]]:
+        """Begin the statement, for the names of its columns, or for what is wrong with it."""
+        nothing = f"SELECT * FROM (\n{bare(self._statement)}\n) LIMIT 0"  # noqa: S608 - the query is the user's own
+        takes_nothing = columns is not None and database.attempt(f"EXPLAIN {nothing}") is not None
+        statement = nothing if takes_nothing else self._statement  # a collation may be unknown
+        with closing(Rows(database, statement, self._batch_bytes)) as rows:
+            return list(zip(rows.names, _declared(columns, rows), strict=True))
+
+    def _way(self, database: Database) -> _Way:
         if self._table is None:
             database.touch()
         else:
             database.begin()
-        declared = database.declared_types(self._statement)
+        columns = database.columns(self._statement)
         if self._is_text(database):
-            return "every value is made text, whatever it is", declared
-        way = in_pages(database, self._request)
-        return way, declared if isinstance(way, str) else [column.declared for column in way.columns]
+            return _Way(None, "every value is made text, whatever it is", columns)
+        if because := unpackable(database):
+            return _Way(None, because, columns)
+        in_order = in_pages(database, self._request)
+        if isinstance(in_order, TableInPages):
+            columns = [(column.name, column.declared) for column in in_order.columns]
+            return _Way(in_order, f"the table has {in_order.order.called} to page by", columns)
+        collected = collecting(database, self._statement, columns, self._batch_bytes)
+        if isinstance(collected, str):
+            return _Way(None, f"{in_order}; {collected}", columns)
+        return _Way(collected, in_order, collected.columns)
 
     def _described(self, name: str, declared: str, *, is_text: bool) -> ColumnType:
         kind = "string" if is_text else _sqlite_types.declared_type(declared)
@@ -190,3 +224,7 @@ class SqliteSource:
             self.rows_read = read
             del batch
             taken = rows.take()
+
+
+def _declared(columns: list[tuple[str, str]] | None, rows: Rows) -> list[str]:
+    return [""] * len(rows.names) if columns is None else [declared for _name, declared in columns]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -30,7 +31,7 @@ _KEEPING_BROKEN: Callable[[bytes], str] = partial(str, encoding="utf-8", errors=
 
 @final
 class Database:
-    """A connection that only reads. It belongs to the thread that made it.
+    """A connection that only reads. Threads may use it in turns.
 
     Args:
         path: of the file.
@@ -56,7 +57,12 @@ class Database:
             # No cache of statements: SQLite keeps a closed file open for as long as a statement of it lives.
             # No waiting for locks of its own: no cancel would wake it.
             connection = sqlite3.connect(
-                address(path, READING), uri=True, timeout=0, isolation_level=None, cached_statements=0
+                address(path, READING),
+                uri=True,
+                timeout=0,
+                isolation_level=None,
+                cached_statements=0,
+                check_same_thread=False,
             )
         except sqlite3.Error as exc:
             raise translated(exc, where, error=SourceError) from exc
@@ -136,6 +142,11 @@ class Database:
         """Let SQLite refuse longer values; without an argument, as long ones as we take."""
         self.connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, longest_bytes)
 
+    @staticmethod
+    def own_name() -> str:
+        """Return a name for something temporary, which would hide what has the same name in the file."""
+        return f"penstock_{secrets.token_hex(8)}"
+
     def is_strict(self, table: str) -> bool:
         """Whether SQLite holds every value of the table to the type of its column."""
         schema, _, name = table.rpartition(".")
@@ -152,22 +163,24 @@ class Database:
         number = found[0] or 0
         return number if isinstance(number, int) else None
 
-    def declared_types(self, statement: str) -> list[str] | None:
-        """Return what the columns of ``statement`` were declared as, ``""`` for expressions; None if it is no SELECT.
+    def columns(self, statement: str) -> list[tuple[str, str]] | None:
+        """Return the names of the columns of ``statement`` and what they were declared as; None if it is no SELECT.
 
-        SQLite tells that only of tables and views, so the statement becomes a temporary view for a moment. From 3.41 on it
-        says BLOB also where nothing is declared; then the values decide, which are bytes if it was.
+        For expressions that is ``""``. SQLite tells it only of tables and views, so the statement becomes a temporary view for
+        a moment, in which no two names are the same. From 3.41 on it says BLOB also where nothing is declared; then the
+        values decide, which are bytes if it was.
         """
         connection = self.connection
+        own = self.own_name()
         try:
-            connection.execute(f"CREATE TEMP VIEW penstock AS\n{bare(statement)}")
+            connection.execute(f"CREATE TEMP VIEW {own} AS\n{bare(statement)}")
             try:
-                declared = [row[2] for row in connection.execute("PRAGMA temp.table_info(penstock)")]
+                columns = [(row[1], row[2]) for row in connection.execute(f"PRAGMA temp.table_info({own})")]
             finally:
-                connection.execute("DROP VIEW temp.penstock")
+                connection.execute(f"DROP VIEW temp.{own}")
         except sqlite3.Error:
             return None  # what is wrong with it, running it will tell
-        return declared if _SAYS_WHAT_IS_DECLARED else ["" if text == "BLOB" else text for text in declared]
+        return columns if _SAYS_WHAT_IS_DECLARED else [(name, "" if text == "BLOB" else text) for name, text in columns]
 
 
 def quoted_column(name: str) -> str:

@@ -27,6 +27,7 @@ _HINTS = {
     "SQLITE_CORRUPT": ("the file is damaged", False),
     "SQLITE_TOOBIG": (f"a single value is larger than {LONGEST_VALUE_BYTES >> 20} MiB", False),
     "SQLITE_IOERR_READ": ("is it a file?", False),
+    "SQLITE_FULL": ("there is no room for SQLite's temporary files; SQLITE_TMPDIR says where they go", False),
 }
 _HINTS_FOR_SINKS = {
     "SQLITE_BUSY": ("another process is using it; try again", True),

@@ -24,9 +24,10 @@ from penstock.connectors.sqlite._types import ArrowType
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["PROBE", "PROBED", "Column", "Packing"]
+__all__ = ["MAYBE_NEGATIVE_ZERO", "NEGATIVE_ZERO", "PROBE", "PROBED", "Column", "Packing", "any_of"]
 
 _SHIFT = float(1 << 62)
+_OR_AT_ONCE = 100
 _DECIMALS = (1e4, 1e8)  # hundredths and the like, and degrees
 
 # A control character anywhere; GLOB ends at the first NUL, and instr() finds it.
@@ -47,6 +48,11 @@ PROBED = (
     *_DECIMALS,
 )
 """What must come of it, or nothing is packed."""
+
+NEGATIVE_ZERO = "({0} = 0 COLLATE BINARY AND pow({0}, -1) < 0)"
+"""SQL, true of -0.0, where SQLite was built with mathematics."""
+MAYBE_NEGATIVE_ZERO = "{0} = 0 COLLATE BINARY"
+"""SQL, true of what may be -0.0: no comparison tells it from 0.0, and SQLite writes both as ``0.0``."""
 
 Array = Any  # pyarrow has no types of its own, and its stubs lack much
 
@@ -76,17 +82,17 @@ class _Way:
 class Column:
     """A column of a page, and the way it goes at present."""
 
-    def __init__(self, sql: str, kind: str, *, is_computed: bool, has_negative_zero: bool) -> None:
+    def __init__(self, sql: str, kind: str, *, is_computed: bool, negative_zero: str) -> None:
         """Choose the first way.
 
         Args:
             sql: the column, quoted.
             kind: name of its Arrow type.
             is_computed: whether it is made by an expression, of which JSON would remain JSON.
-            has_negative_zero: whether a zero may be -0.0, which no comparison tells from 0.0.
+            negative_zero: SQL, true of -0.0, with ``{0}`` for the column; ``""`` where there is none.
         """
         if kind == "double":
-            ways = _double_ways(sql, has_negative_zero=has_negative_zero)
+            ways = _double_ways(sql, negative_zero.format(sql))
         elif kind == "string":
             ways = [_raw_way(sql, kind)] if is_computed else [_text_way(sql), _raw_way(sql, kind)]
         else:
@@ -125,9 +131,9 @@ def _raw_way(sql: str, kind: str) -> _Way:
     return _Way((length,), ("int64",), misfit, misfit, lambda fields, raw: _of_bytes(fields[0], raw, kind), sql)
 
 
-def _double_ways(sql: str, *, has_negative_zero: bool) -> list[_Way]:
+def _double_ways(sql: str, negative_zero: str) -> list[_Way]:
     value = _AS_IT_IS.format(sql)
-    zero = f" OR {sql} = 0 COLLATE BINARY" if has_negative_zero else ""
+    zero = f" OR {negative_zero}" if negative_zero else ""
     ways = []
     for factor in _DECIMALS:
         scaled = f"CAST(round({sql} * {factor:.1f}) AS INTEGER)"
@@ -192,7 +198,7 @@ class Packing:
         fields = [field for column in self.columns for field in column.way.fields]
         chunks = [fields[first : first + self._most_fields] for first in range(0, len(fields), self._most_fields)]
         packed = " || ".join(f"json_array(0, {', '.join(chunk)}, 0)" for chunk in chunks)
-        misfit = " OR ".join(column.way.misfit for column in self.columns)
+        misfit = any_of([column.way.misfit for column in self.columns])
         lines = f"group_concat(CASE WHEN {misfit} THEN NULL ELSE {packed} END, char(10))"
         raws = [f"group_concat({way.raw}, '')" for way in self._raw_ways()]
         return ", ".join(["count(*)", lines, *raws])
@@ -259,6 +265,14 @@ class Packing:
         for first in range(0, len(names), self._most_fields):
             around += [*names[first : first + self._most_fields], f"zero {first + 1}"]
         return around
+
+
+def any_of(conditions: Sequence[str]) -> str:
+    """Join with OR, in a tree: SQLite parses a row of them a thousand deep, and no deeper."""
+    if len(conditions) <= _OR_AT_ONCE:
+        return " OR ".join(conditions)
+    half = len(conditions) // 2
+    return f"({any_of(conditions[:half])}) OR ({any_of(conditions[half:])})"
 
 
 def _is_csv(page: bytes) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from penstock.connectors.sqlite._database import Database, quoted_column
 from penstock.connectors.sqlite._order import Order, Position, Stretch, order_of
 from penstock.connectors.sqlite._packing import PROBE, PROBED
 
-__all__ = ["TableColumn", "TableInPages", "in_pages"]
+__all__ = ["TableColumn", "TableInPages", "in_pages", "unpackable", "rows_of"]
 
 _COMPUTED = 2  # SQLite's number for a generated column that is not stored; one that is has 3
 _WORDS_BEFORE_BRACKETS = frozenset(("and", "or", "not", "in", "between", "like", "glob", "is", "then", "when", "else"))
@@ -76,7 +77,9 @@ class TableInPages:
 
     def rows(self, stretch: Stretch, limit: int) -> str:
         """Return the SELECT of a page's rows, at most so many; -1 for all."""
-        return f"{self.page(', '.join(column.sql for column in self.columns), stretch)} LIMIT {limit:d}"
+        # By their names in messages, too.
+        columns = ", ".join(f"{column.sql} AS {quoted(column.name)}" for column in self.columns)
+        return f"{self.page(columns, stretch)} LIMIT {limit:d}"
 
     def end(self, stretch: Stretch, rows: int) -> str:
         """Return the SELECT of the position at which a page of so many rows ends."""
@@ -99,6 +102,26 @@ class TableInPages:
         return f"{wanted} ORDER BY {self.order.forwards} LIMIT 1", f"{wanted} ORDER BY {self.order.backwards} LIMIT 1"
 
 
+def rows_of(table: str, names: Sequence[str], columns: Sequence[str], declared: Sequence[str]) -> TableInPages:
+    """Return a whole table of any values.
+
+    Args:
+        table: its name, quoted.
+        names: of the columns, as the batches have them.
+        columns: the columns, quoted.
+        declared: what they were declared as, where their values come from.
+    """
+    about = zip(names, columns, declared, strict=True)
+    return TableInPages(
+        table,
+        None,
+        Order(("rowid",), "row numbers"),
+        tuple(TableColumn(name, sql, of, is_computed=False, has_negative_zero=True) for name, sql, of in about),
+        None,
+        is_range=False,
+    )
+
+
 def in_pages(database: Database, request: SourceRequest) -> TableInPages | str:
     """Return what to read in pages; or why the rows are to be read one by one, in words.
 
@@ -110,15 +133,18 @@ def in_pages(database: Database, request: SourceRequest) -> TableInPages | str:
         return "a query has no row numbers to page by"
     if request.where is not None and _may_change(request.where):
         return "the condition calls functions, which may say something else on every page"
-    if database.one("PRAGMA encoding")[0] != "UTF-8":
-        return "the text is UTF-16"
     if not _is_table(database, request.table):
         return "only a table itself has row numbers, or a key, to page by"
     if (request.where is not None or request.columns is not None) and _walk(database, request) is None:
         return "SQLite finds the rows by an index"
-    if database.attempt(PROBE) != PROBED:
-        return "this SQLite writes another JSON"
     return _with_columns(database, request)
+
+
+def unpackable(database: Database) -> str:
+    """Return why nothing can be packed, in words; ``""`` if it can."""
+    if database.one("PRAGMA encoding")[0] != "UTF-8":
+        return "the text is UTF-16"
+    return "" if database.attempt(PROBE) == PROBED else "this SQLite writes another JSON"
 
 
 def _with_columns(database: Database, request: SourceRequest) -> TableInPages | str:
