@@ -112,7 +112,8 @@ class Collecting:
     def _looks(self, own: str, columns: Sequence[str], declared: Sequence[str]) -> str:
         """Return the condition that calls us at some rows, and is always true.
 
-        More often where a row is wide; one of every few is looked at, as that takes as long as all the rest. Numbers are not.
+        More often where rows are wide. One row of every few is looked at for that, but no column of numbers: to look at all
+        takes as long as all the rest.
         """
         texts = [
             column

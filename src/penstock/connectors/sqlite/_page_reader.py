@@ -62,7 +62,7 @@ class PageReader:
         self._pause = self._last_pause = 0  # pages not to try
         kinds = self._kinds(span)
         self.schema = _sqlite_types.arrow_schema([column.name for column in table.columns], kinds)
-        knows_powers = database.attempt(f"SELECT {NEGATIVE_ZERO.format('?1')}", -0.0) == (1,)
+        knows_powers = database.attempt(f"SELECT {NEGATIVE_ZERO.format('?')}", -0.0, -0.0) == (1,)
         negative_zero = NEGATIVE_ZERO if knows_powers else MAYBE_NEGATIVE_ZERO
         columns = [
             Column(
