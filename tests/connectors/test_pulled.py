@@ -94,6 +94,17 @@ def test_it_runs_in_the_context_and_scope_of_the_caller() -> None:
     assert seen == ["cancelled"]
 
 
+def test_who_waits_is_always_cancelled_itself() -> None:
+    """And does not hear first that the call has ended."""
+    for _ in range(100):
+        with CancelScope() as scope, pulled(lambda _hand_over: sleep(1000), "test") as items:
+            canceller = threading.Thread(target=scope.cancel)
+            canceller.start()
+            next(items)
+        canceller.join()
+        assert scope.cancelled_caught
+
+
 def test_nothing_handed_over_is_no_item() -> None:
     """And the thread has the name it was given."""
     names = []

@@ -43,11 +43,13 @@ def pulled(produce: Callable[[Callable[[T], None]], None], name: str) -> Iterato
         asked.receive()
 
     def run() -> None:
-        with suppress(Cancelled), asked, giving, scope:  # if it is cancelled, so is who iterates, or has left
+        with suppress(Cancelled), scope:  # if it is cancelled, so is who iterates, or has left
             try:
                 produce(hand_over)
             except Exception as exc:  # noqa: BLE001 - the one who iterates raises it
                 giving.abort(exc)
+            else:
+                giving.close()
 
     def items() -> Generator[T]:
         while True:
@@ -58,7 +60,7 @@ def pulled(produce: Callable[[Callable[[T], None]], None], name: str) -> Iterato
             asking.send(None)
 
     thread = threading.Thread(target=copy_context().run, args=(run,), name=name, daemon=True)
-    with given, asking:
+    with given, asking, giving, asked:
         thread.start()
         try:
             yield items()

@@ -9,9 +9,9 @@ So no row becomes a Python object, one snapshot is read, every expression is eva
 we would wait at every row, is waited for at every page. SQLite holds the rows in the cache of its temporary database, and what
 is too wide for that in a temporary file.
 
-Not a trigger: for a table with one, SQLite runs the whole SELECT first and keeps all its rows. A function may run statements on
-its own connection, those that write among them (https://www.sqlite.org/c3ref/create_function.html); while the CHECK is
-evaluated, the new row has its number and is not in the table.
+Not a trigger: for a table with one, SQLite runs the whole SELECT first and keeps all its rows. A function may use its own
+connection, but for closing it or ending the statement that calls (https://www.sqlite.org/c3ref/create_function.html). While
+the CHECK is evaluated, the new row has its number and is not in the table yet.
 """
 
 from __future__ import annotations
