@@ -304,7 +304,7 @@ def test_an_error_comes_through_tls(elsewhere: PostgresDatabase, certificate: Pa
 
 def test_a_connection_that_is_cut_under_tls(elsewhere: PostgresDatabase) -> None:
     """An error, transient, however much of it has come."""
-    endless = "SELECT i, repeat('x', 1000) AS t FROM generate_series(1, 100000000) i"
+    endless = "SELECT generate_series(1, 100000000) AS i, repeat('x', 1000) AS t"
     with Proxy(elsewhere.port, down=Trouble("cut", 4 << 20)) as proxy:
         proxied = dataclasses.replace(here(elsewhere), port=proxy.port)
         with pytest.raises(SourceError) as caught:
@@ -318,7 +318,7 @@ def test_a_cancel_under_tls_stops_the_query(elsewhere: PostgresDatabase, certifi
     seen = []
 
     def read() -> None:
-        endless = source_of(uri, query="SELECT i, repeat('x', 700) AS t FROM generate_series(1, 100000000) i")
+        endless = source_of(uri, query="SELECT generate_series(1, 100000000) AS i, repeat('x', 700) AS t")
         with endless.open_batches() as batches:
             seen.extend(batch.num_rows for batch in batches)
 
