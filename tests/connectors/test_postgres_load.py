@@ -520,9 +520,7 @@ def test_a_cancel_while_rows_are_being_loaded(postgres: PostgresDatabase) -> Non
     """The client is free at once; the server has stopped, and nothing is there."""
     call = Cancellable(lambda: load(postgres, endless()))
     wait_until(lambda: any("COPY" in text for text in running(postgres)))
-    assert (
-        call.cancel() < 1
-    )  # both processors are busy with this, and with other tests; python -m bench.tables.cancel measures it
+    assert call.cancel() < 0.5
     assert running(postgres) == []
     assert tables(postgres) == []
 
