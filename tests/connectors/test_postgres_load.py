@@ -15,7 +15,7 @@ import pytest
 
 from penstock.connectors.postgres import _sink as _postgres_sink
 from penstock.connectors.postgres._types import LOAD_TABLE
-from penstock.core.cancel import fail_after
+from penstock.core.cancel import CancelScope, fail_after
 from penstock.core.channel import channel
 from penstock.core.pipe import pipe
 from penstock.errors import AlreadyExists, ConfigurationError, DeadlineExceeded, SinkError
@@ -522,6 +522,24 @@ def test_a_cancel_while_rows_are_being_loaded(postgres: PostgresDatabase) -> Non
     wait_until(lambda: any("COPY" in text for text in running(postgres)))
     assert call.cancel() < 0.5
     assert running(postgres) == []
+    assert tables(postgres) == []
+
+
+def test_a_cancel_is_noticed_though_the_server_takes_everything_at_once(postgres: PostgresDatabase) -> None:
+    """No more of the source is read: not as much as fits into the buffers of the network."""
+    taken = []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for number in range(100):
+            taken.append(number)
+            if number == 2:
+                scope.cancel()
+            yield ROWS.to_batches()[0]
+
+    with CancelScope() as scope:
+        load(postgres, Batches(ROWS.schema, batches()))
+    assert scope.cancelled_caught
+    assert taken == [0, 1, 2]
     assert tables(postgres) == []
 
 

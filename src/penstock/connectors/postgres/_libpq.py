@@ -28,6 +28,7 @@ from penstock.connectors.postgres._incoming_tls import UnderTls, session_of
 from penstock.connectors.postgres._row_stream import HOLD_BACK_SECONDS, Chunk, RowStream, RowTooLong, WideRow
 from penstock.connectors.postgres._unfinished_row import UnfinishedRow
 from penstock.core._last_wait import last_wait
+from penstock.core.cancel import check_cancelled
 
 if TYPE_CHECKING:
     from psycopg import pq
@@ -325,6 +326,7 @@ class Connection:
         return row
 
     def _put(self, data: memoryview) -> None:
+        check_cancelled()  # a server that takes everything at once makes nobody wait, and only waits are woken
         with self._foreign_errors_translated():
             self._pgconn.put_copy_data(data)
             self._flush()
