@@ -421,7 +421,8 @@ def test_a_value_beyond_all_bounds_is_the_same_error_in_a_table(uri: str) -> Non
         read_table(source_of(uri, table="t"))
 
 
-def test_pages_are_of_one_snapshot(uri: str) -> None:
+@pytest.mark.parametrize("reading", [{"table": "t"}, {"query": "SELECT a FROM t"}])
+def test_pages_are_of_one_snapshot(uri: str, reading: dict[str, Any]) -> None:
     """What another connection commits between two pages is not seen."""
     fill(
         uri,
@@ -429,7 +430,7 @@ def test_pages_are_of_one_snapshot(uri: str) -> None:
         "CREATE TABLE t (a INTEGER)",
         "INSERT INTO t " + MANY.format(9999) + "SELECT 1 FROM n",
     )
-    with source_of(uri, table="t", batch_bytes=20_000).open_batches() as batches:
+    with source_of(uri, batch_bytes=20_000, **reading).open_batches() as batches:
         iterator = iter(batches)
         rows = next(iterator).num_rows
         fill(uri, "UPDATE t SET a = 2", "INSERT INTO t VALUES (3)")

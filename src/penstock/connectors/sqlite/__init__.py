@@ -26,7 +26,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, final
 
@@ -123,7 +122,7 @@ class SqliteSource:
         with closing(Database(self._path, self.display_name, self._request, keeps_broken_text=may_lose)) as database:
             way, _why, columns = self._way(database)
             if isinstance(way, Collecting):
-                with pulled(partial(way.run, self._misfits), "penstock-sqlite") as collected:
+                with pulled(way.run, "penstock-sqlite") as collected:
                     schema = next(collected)
                     self.rows_read = 0
                     yield Batches(schema, self._counted(collected))
@@ -146,11 +145,10 @@ class SqliteSource:
         """Open the file, let SQLite say what the columns are, and close it; no row is read."""
         with closing(Database(self._path, self.display_name, self._request)) as database:
             way, why, columns = self._way(database)
+            if way is None or columns is None:
+                columns = self._of_no_rows(database, columns)
             is_text = self._is_text(database)
-            described = tuple(
-                self._described(name, declared, is_text=is_text)
-                for name, declared in (columns if way is not None and columns else self._of_no_rows(database, columns))
-            )
+            described = tuple(self._described(name, declared, is_text=is_text) for name, declared in columns)
             estimated_rows = database.last_number(self._table) if self._table and not self._is_narrowed else None
         if isinstance(way, TableInPages):
             reading = "pages of rows, which SQLite packs and Arrow unpacks"
@@ -188,7 +186,7 @@ class SqliteSource:
         if isinstance(in_order, TableInPages):
             columns = [(column.name, column.declared) for column in in_order.columns]
             return _Way(in_order, f"the table has {in_order.order.called} to page by", columns)
-        collected = collecting(database, self._statement, columns, self._batch_bytes)
+        collected = collecting(database, self._statement, columns, self._batch_bytes, self._misfits)
         if isinstance(collected, str):
             return _Way(None, f"{in_order}; {collected}", columns)
         return _Way(collected, in_order, collected.columns)

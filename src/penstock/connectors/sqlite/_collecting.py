@@ -30,6 +30,7 @@ from penstock.connectors.sqlite._packing import any_of
 from penstock.connectors.sqlite._page_reader import PageReader
 from penstock.connectors.sqlite._paged import rows_of
 from penstock.connectors.sqlite._rows import VALUE_BYTES
+from penstock.errors import SourceError
 
 __all__ = ["Collecting", "collecting"]
 
@@ -52,16 +53,24 @@ class Collecting:
         names: of its columns.
         declared: what they are declared as; ``""`` for nothing.
         batch_bytes: about how much is wanted at a time.
+        misfits: what to do about values that do not fit.
 
     Attributes:
         columns: their names and declarations.
     """
 
     def __init__(
-        self, database: Database, statement: str, names: Sequence[str], declared: Sequence[str], batch_bytes: int
+        self,
+        database: Database,
+        statement: str,
+        names: Sequence[str],
+        declared: Sequence[str],
+        batch_bytes: int,
+        misfits: _sqlite_types.Misfits,
     ) -> None:
         self._database = database
         self._batch_bytes = batch_bytes
+        self._misfits = misfits
         own = database.own_name()
         columns = [f"c{number}" for number in range(len(names))]
         self.columns = list(zip(names, declared, strict=True))
@@ -90,14 +99,9 @@ class Collecting:
         """Whether SQLite would collect the rows; if not, it may still run the SELECT."""
         return self._database.attempt(f"EXPLAIN {self._collects}") is not None
 
-    def run(self, misfits: _sqlite_types.Misfits, hand_over: Callable[[Any], None]) -> None:
-        """Run the SELECT from beginning to end.
-
-        Args:
-            misfits: what to do about values that do not fit.
-            hand_over: called with the schema, and then with every batch.
-        """
-        self._misfits, self._give = misfits, hand_over
+    def run(self, hand_over: Callable[[Any], None]) -> None:
+        """Run the SELECT from beginning to end; call ``hand_over`` with the schema, and then with every batch."""
+        self._give = hand_over
         connection = self._database.connection
         with self._database.calling():
             try:
@@ -164,16 +168,23 @@ class Collecting:
             self._give(reader.schema)
         while (rows := last - self._taken) > 0:
             rows = -(-rows // max(1, rows // reader.page_rows))  # the last page is not to be one of a few rows
-            page = Stretch(Position("?", (self._taken,)), Position("?", (self._taken + rows,)))
+            page = Stretch(self._position(self._taken), self._position(self._taken + rows))
             with closing(reader.batches(page, reader.packed(page, rows))) as batches:
                 for batch in batches:
                     self._give(batch)
                     del batch  # it may hold a wide value
             self._taken += rows
 
+    def _position(self, row: int) -> Position:
+        return self._table.order.position_of((False, row))
+
 
 def collecting(
-    database: Database, statement: str, columns: Sequence[tuple[str, str]] | None, batch_bytes: int
+    database: Database,
+    statement: str,
+    columns: Sequence[tuple[str, str]] | None,
+    batch_bytes: int,
+    misfits: _sqlite_types.Misfits,
 ) -> Collecting | str:
     """Return how to collect the rows of a statement; or why it is not possible, in words.
 
@@ -182,6 +193,7 @@ def collecting(
         statement: which may be no SELECT, and may be wrong.
         columns: what :meth:`Database.columns` says of it.
         batch_bytes: about how much is wanted at a time.
+        misfits: what to do about values that do not fit.
     """
     if database.attempt(f"EXPLAIN SELECT EXISTS (\n{statement}\n)") is None:
         return "it is no SELECT"
@@ -191,7 +203,7 @@ def collecting(
     if names is None:
         return "SQLite does not tell the names of its columns before it is run"
     declared = [""] * len(names) if columns is None else [text for _name, text in columns]
-    collected = Collecting(database, statement, names, declared, batch_bytes)
+    collected = Collecting(database, statement, names, declared, batch_bytes, misfits)
     return collected if collected.is_possible else "SQLite does not collect its rows in a table"
 
 
@@ -205,10 +217,10 @@ def _are_its_own(names: Sequence[str], statement: str) -> bool:
 def _names(database: Database, statement: str) -> list[str] | None:
     """Return the names of the columns, of which several may be the same, by asking for no rows; None if that is an error.
 
-    SQLite may do some of the work for that.
+    SQLite may do some of the work for that, as that of a MATERIALIZED subquery; a cancel interrupts it.
     """
     try:
-        with closing(database.connection.execute(f"{statement}\nLIMIT 0")) as cursor:
+        with database.calling(), closing(database.connection.execute(f"{statement}\nLIMIT 0")) as cursor:
             return [column[0] for column in cursor.description]
-    except sqlite3.Error:
+    except SourceError:
         return None  # it has a limit of its own
