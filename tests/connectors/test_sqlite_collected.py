@@ -111,7 +111,7 @@ def test_no_row_passes_through_python(
     names = read_table(source_of(uri, **wanted)).schema.names
     request.getfixturevalue("no_python_rows")
     assert outcome(uri, **wanted) == expected
-    monkeypatch.setattr(_collecting, "VALUE_BYTES", 1 << 14)  # so it is taken in many steps
+    monkeypatch.setattr(_collecting, "_VALUE_BYTES", 1 << 14)  # so it is taken in many steps
     assert outcome(uri, **wanted) == expected
     source = source_of(uri, **wanted)
     assert isinstance(source, Describable)

@@ -29,11 +29,11 @@ from penstock.connectors.sqlite._order import Position, Stretch
 from penstock.connectors.sqlite._packing import any_of
 from penstock.connectors.sqlite._page_reader import PageReader
 from penstock.connectors.sqlite._paged import rows_of
-from penstock.connectors.sqlite._rows import VALUE_BYTES
 from penstock.errors import SourceError
 
 __all__ = ["Collecting", "collecting"]
 
+_VALUE_BYTES = 16  # a guess, as SQLite keeps it: a page of many columns is to have some rows, because it takes long to plan
 _ROWS_BETWEEN_LOOKS = 1024
 _ROWS_BETWEEN_LENGTHS = 8
 _WIDE_SHARE = 256  # of batch_bytes: so many values fill a batch
@@ -81,7 +81,7 @@ class Collecting:
         self._reader: PageReader | None = None
         self._failure: BaseException | None = None
         self._taken = self._next_rows = 0
-        self._most_rows = max(1, batch_bytes // (VALUE_BYTES * len(names)))
+        self._most_rows = max(1, batch_bytes // (_VALUE_BYTES * len(names)))
         self._most_pages: int = batch_bytes // 2 // database.one("PRAGMA temp.page_size")[0]
         with database.calling():
             # It is not deterministic, but never asked twice: its arguments are others each time.
