@@ -33,7 +33,7 @@ from penstock.errors import SourceError
 
 __all__ = ["Collecting", "collecting"]
 
-_VALUE_BYTES = 16  # a guess, as SQLite keeps it: a page of many columns is to have some rows, because it takes long to plan
+_VALUE_BYTES = 16  # a guess, as SQLite keeps it; a page of many columns needs rows, too, because it takes long to plan
 _ROWS_BETWEEN_LOOKS = 1024
 _ROWS_BETWEEN_LENGTHS = 8
 _WIDE_SHARE = 256  # of batch_bytes: so many values fill a batch
