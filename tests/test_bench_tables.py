@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
@@ -9,6 +10,7 @@ from itertools import product
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
+from unittest.mock import MagicMock
 
 import psutil
 import pyarrow as pa
@@ -24,11 +26,13 @@ from bench.tables.measure import measured
 from bench.tables.movers import MOVERS, Mover
 from bench.tables.page import PAGE, fill
 from bench.tables.plans import FORMATS, PLANS, SOURCES, asked_for
+from bench.tables.queries import QUERIES, READ_AS, Query, Reading, reading, table as queries_table
 from bench.tables.report import bars, memory_table, tables
 from bench.tables.runs import Contender, NotRun, contenders, in_turns
 from bench.tables.systems import Place
 from bench.tables.tls import MODES, table as tls_table
 from bench.tables.ways import WAYS, Way, table, way_of
+from penstock.connectors import sqlite
 
 URIS = {
     "postgres": "postgresql://user:word@127.0.0.1:1/base",
@@ -201,6 +205,7 @@ def test_the_page_has_a_place_for_everything_and_filling_it_twice_changes_nothin
     copies = [result("penstock", facts=mode) for mode in MODES.values()]
     others = {"tables-ways": table([Way("a", "b", (1, 1), 1.0)], 10), "tables-loads": loads_table([])}
     others["tables-tls"] = tls_table(copies)
+    others["tables-queries"] = queries_table([Reading(QUERIES[0].called, way, 10, 1.0, 1.0) for way in READ_AS])
     for place, text in {**texts, **others}.items():
         once = fill(page, place, text, "python -m bench.tables", facts, "of 1 run")
         assert text in once
@@ -219,6 +224,25 @@ def few_rows(folder: Path) -> None:
     """The table that is there already is not generated."""
     for rows in (10, 100):
         pq.write_table(pa.table({"a": list(range(rows))}), folder / f"lineitem-{rows}.parquet")
+
+
+@pytest.mark.parametrize("is_busy", [False, True])
+def test_a_query_is_read_collected_and_row_by_row(
+    is_busy: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both give all rows, and only one of them makes objects of them; nothing runs on beside."""
+    monkeypatch.setattr(sqlite, "unpackable", sqlite.unpackable)  # is put back after the test
+    query = Query(
+        "numbers", "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100) SELECT i FROM n", is_busy
+    )
+    uri = f"sqlite:///{tmp_path / 'any.db'}"
+    sqlite3.connect(tmp_path / "any.db").close()
+    row_by_row = MagicMock(wraps=sqlite.Rows)
+    monkeypatch.setattr(sqlite, "Rows", row_by_row)
+    assert [reading(uri, query, way).rows for way in READ_AS[:1]] == [100]
+    assert not row_by_row.called
+    assert [reading(uri, query, way).rows for way in READ_AS[1:]] == [100]
+    assert row_by_row.called
 
 
 @pytest.mark.parametrize("way", ["file.parquet sqlite", "file.csv http.ndjson", "http.csv stdout.csv"])

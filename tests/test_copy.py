@@ -104,6 +104,14 @@ def test_progress_may_be_a_function(shop: str, tmp_path: Path) -> None:
     assert sorted(snapshot.bytes for snapshot in seen) == [snapshot.bytes for snapshot in seen]
 
 
+def test_a_copy_that_takes_no_time_is_shown_too(shop: str, tmp_path: Path) -> None:
+    """Once, when everything has arrived."""
+    seen: list[Snapshot] = []
+    report = penstock.copy(shop, tmp_path / "out.csv", query="SELECT 1 AS a", progress=seen.append)
+    assert seen
+    assert (seen[-1].rows, seen[-1].bytes) == (report.rows, report.bytes)
+
+
 def test_an_interrupt_stops_the_copy(shop: str, tmp_path: Path) -> None:
     """Ctrl-C in a program is a KeyboardInterrupt, bare, after everything has ended."""
 

@@ -118,8 +118,8 @@ def copy(
         timeout: seconds for the whole copy, or text such as ``"5m"``; None for no limit.
         stall_timeout: seconds without a byte moving between stages, or text such as ``"30s"``; None waits for ever.
         progress: ``"auto"``, ``"bar"``, ``"log"`` or ``"json"`` to show progress on standard error, or a function
-            called with a :class:`~penstock.engines.outcome.Snapshot` every 0.2 s, in the calling thread. None shows
-            nothing.
+            called with a :class:`~penstock.engines.outcome.Snapshot` every 0.2 s and once at the end, in the calling
+            thread. None shows nothing.
 
     Returns:
         What was copied and how it went. If ``if_exists="skip"`` applied, its ``skipped`` is True.

@@ -102,11 +102,12 @@ TABLES = (
         {"query": "SELECT s FROM t", "columns": ["s"], "where": "s LIKE '%7'", "limit": 9},
     ],
 )
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16"])
 def test_no_row_passes_through_python(
-    uri: str, wanted: dict[str, Any], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    uri: str, wanted: dict[str, Any], encoding: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     """Whatever SELECT it is; names, types and order are what they are row by row, and the description says them."""
-    fill(uri, *TABLES)
+    fill(uri, f"PRAGMA encoding = '{encoding}'", *TABLES)
     expected = in_rows(uri, **wanted)
     names = read_table(source_of(uri, **wanted)).schema.names
     request.getfixturevalue("no_python_rows")

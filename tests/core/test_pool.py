@@ -376,6 +376,28 @@ def test_leaving_the_block_by_an_exception_cancels_everything() -> None:
     assert not ran
 
 
+def test_a_cancel_of_jobs_that_have_not_begun_ends_the_block(gate: Gate) -> None:
+    """The block has not done what it was to do, whether its jobs were cancelled where they wait or before they began."""
+    ran: list[int] = []
+
+    def use_pool() -> str:
+        with scope:
+            with WorkerPool(1, max_pending=5) as pool:
+                pool.submit(gate)  # heeds no cancel
+                pool.submit(ran.append, 1)
+            return "as if nothing had happened"
+        return "cancelled"
+
+    scope = CancelScope()
+    using = start(use_pool)
+    wait_until(lambda: gate.entered == 1)
+    using.wait_parked()
+    scope.cancel()
+    gate.open()
+    assert using.result() == "cancelled"
+    assert not ran
+
+
 def test_a_failed_job_does_not_fail_the_block() -> None:
     """Its exception is on the future, where somebody has looked at it."""
     with WorkerPool(1) as pool:

@@ -6,6 +6,7 @@ import gzip
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -123,7 +124,7 @@ class Stdin:
 
 
 class Sqlite:
-    """An SQLite file."""
+    """A query of an SQLite file."""
 
     name = "sqlite"
     faults = File.faults | {Fault.STALLED_SOURCE}
@@ -143,6 +144,27 @@ class Sqlite:
 
     def left_behind(self) -> list[str]:
         return [path.name for path in self._path.parent.glob("rows.db-*")]
+
+
+class SqliteTable:
+    """A table of an SQLite file, which is read another way than a query. Nothing in it can take for ever."""
+
+    name = "sqlite-table"
+    faults = File.faults
+
+    def __init__(self, ground: Ground) -> None:
+        self._path = ground.folder / "table.db"
+
+    def given(self, fault: Fault) -> Given:
+        misfit = FAULTY_ROW if fault is Fault.SOURCE_ERROR else 0
+        with closing(sqlite3.connect(self._path)) as connection, connection:
+            connection.execute("CREATE TABLE rows (id INTEGER PRIMARY KEY, note TEXT, n INTEGER)")
+            values = ((number, TEXT, "x" if number == misfit else 0) for number in range(1, ROWS + 1))
+            connection.executemany("INSERT INTO rows VALUES (?, ?, ?)", values)
+        return Given(f"sqlite:///{self._path}", {"table": "rows"})
+
+    def left_behind(self) -> list[str]:
+        return [path.name for path in self._path.parent.glob("table.db-*")]
 
 
 class DuckDb:
@@ -303,4 +325,16 @@ class S3:
         return []
 
 
-SOURCES: tuple[type[SourceKit], ...] = (Iterable, File, Stdin, Sqlite, DuckDb, Postgres, Mysql, Mongo, Http, S3)
+SOURCES: tuple[type[SourceKit], ...] = (
+    Iterable,
+    File,
+    Stdin,
+    Sqlite,
+    SqliteTable,
+    DuckDb,
+    Postgres,
+    Mysql,
+    Mongo,
+    Http,
+    S3,
+)

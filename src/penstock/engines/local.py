@@ -177,6 +177,7 @@ class _Run:
             while not _ended_within(tick, sink):
                 stall.check()
                 self._show()
+        self._show()  # also of a copy that took no time
 
     def _show(self) -> None:
         if self._observe is None:

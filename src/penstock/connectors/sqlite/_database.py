@@ -91,6 +91,12 @@ class Database:
         with closing(self.connection.execute(self._all_columns)) as cursor:
             return [column[0] for column in cursor.description]
 
+    @property
+    def encoding(self) -> str:
+        """How text is stored: ``UTF-8``, ``UTF-16le`` or ``UTF-16be``."""
+        [encoding] = self.one("PRAGMA encoding")
+        return str(encoding)
+
     def begin(self) -> None:
         """Take a snapshot: every statement from now on sees the file as it is now."""
         with self.calling():

@@ -13,8 +13,10 @@ column's type, makes its row NULL. The count of rows then reveals it, and the pa
 
 from __future__ import annotations
 
+from binascii import unhexlify
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, final
 
@@ -82,7 +84,7 @@ class _Way:
 class Column:
     """A column of a page, and the way it goes at present."""
 
-    def __init__(self, sql: str, kind: str, *, is_computed: bool, negative_zero: str) -> None:
+    def __init__(self, sql: str, kind: str, *, is_computed: bool, negative_zero: str, encoding: str) -> None:
         """Choose the first way.
 
         Args:
@@ -90,13 +92,15 @@ class Column:
             kind: name of its Arrow type.
             is_computed: whether it is made by an expression, of which JSON would remain JSON.
             negative_zero: SQL, true of -0.0, with ``{0}`` for the column; ``""`` where there is none.
+            encoding: of text in the database.
         """
         if kind == "double":
             ways = _double_ways(sql, negative_zero.format(sql))
         elif kind == "string":
-            ways = [_raw_way(sql, kind)] if is_computed else [_text_way(sql), _raw_way(sql, kind)]
+            raw = _raw_way(sql, kind, encoding)
+            ways = [raw] if is_computed else [_text_way(sql), raw]
         else:
-            ways = [_raw_way(sql, kind)] if kind == "binary" else [_number_way(sql, kind)]
+            ways = [_raw_way(sql, kind, encoding)] if kind == "binary" else [_number_way(sql, kind)]
         self.way, *self._more = ways
 
     @property
@@ -122,13 +126,18 @@ def _text_way(sql: str) -> _Way:
     return _Way((sql,), ("string",), misfit, at_length, lambda fields, _raw: fields[0])
 
 
-def _raw_way(sql: str, kind: str) -> _Way:
+def _raw_way(sql: str, kind: str, encoding: str) -> _Way:
     value = _AS_IT_IS.format(sql)
     if kind == "binary":
-        length, misfit = f"length({sql})", f"{value} < x''"
+        stored, misfit = sql, f"{value} < x''"
     else:
-        length, misfit = f"length(CAST({sql} AS BLOB))", f"({value} < '' OR {value} >= x'')"
-    return _Way((length,), ("int64",), misfit, misfit, lambda fields, raw: _of_bytes(fields[0], raw, kind), sql)
+        stored, misfit = f"CAST({sql} AS BLOB)", f"({value} < '' OR {value} >= x'')"
+    made: Callable[[Array, bytes], Array]
+    if encoding == "UTF-8":
+        raw, made = sql, partial(_of_bytes, kind=kind)
+    else:  # SQLite would take bytes for UTF-16, and convert them
+        raw, made = f"hex({stored})", _of_hex if kind == "binary" else partial(_of_wide_text, encoding=encoding)
+    return _Way((f"length({stored})",), ("int64",), misfit, misfit, lambda fields, raw: made(fields[0], raw), raw)
 
 
 def _double_ways(sql: str, negative_zero: str) -> list[_Way]:
@@ -180,6 +189,30 @@ def _of_bytes(lengths: Array, raw: bytes, kind: str) -> Array:
     return column
 
 
+def _of_hex(lengths: Array, raw: bytes) -> Array:
+    return _of_bytes(lengths, unhexlify(raw), "binary")
+
+
+def _of_wide_text(lengths: Array, raw: bytes, encoding: str) -> Array:
+    """Cut UTF-16 in hexadecimal digits into values of UTF-8.
+
+    Raises:
+        UnicodeDecodeError: it has half a surrogate pair.
+    """
+    arrow, compute = _pyarrow(), _compute()
+    text = unhexlify(raw).decode(encoding)
+    units = text.encode("utf-16-le")
+    unit = arrow.Array.from_buffers(arrow.uint16(), len(units) // 2, [None, arrow.py_buffer(units)])
+    is_half = compute.equal(compute.bit_wise_and(unit, 0xF800), 0xD800)
+    is_two = compute.or_(compute.less(unit, 0x800), is_half)
+    sizes = compute.if_else(compute.less(unit, 0x80), 1, compute.if_else(is_two, 2, 3))
+    sizes_before = arrow.concat_arrays([arrow.array([0], "int64"), compute.cumulative_sum(sizes.cast("int64"))])
+    ends = compute.divide(compute.cumulative_sum(lengths.fill_null(0)), 2)
+    starts = arrow.concat_arrays([arrow.array([0], "int64"), ends[:-1]])
+    sizes_of_values = compute.subtract(sizes_before.take(ends), sizes_before.take(starts))
+    return _of_bytes(compute.if_else(lengths.is_valid(), sizes_of_values, None), text.encode(), "string")
+
+
 @final
 class Packing:
     """How the columns of a page are packed at present.
@@ -227,7 +260,7 @@ class Packing:
                 if len(own[0]) != rows:
                     return None
                 arrays.append(column.way.made(own, next(left) if column.way.raw else b""))
-        except arrow.ArrowInvalid:
+        except (arrow.ArrowInvalid, UnicodeDecodeError):
             return None
         batch: pa.RecordBatch = arrow.RecordBatch.from_arrays(arrays, schema=schema)
         return batch

@@ -70,6 +70,7 @@ class PageReader:
                 kind,
                 is_computed=of.is_computed,
                 negative_zero=negative_zero if of.has_negative_zero else "",
+                encoding=database.encoding,
             )
             for of, kind in zip(table.columns, kinds, strict=True)
         ]

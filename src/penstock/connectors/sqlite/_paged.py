@@ -142,8 +142,6 @@ def in_pages(database: Database, request: SourceRequest) -> TableInPages | str:
 
 def unpackable(database: Database) -> str:
     """Return why nothing can be packed, in words; ``""`` if it can."""
-    if database.one("PRAGMA encoding")[0] != "UTF-8":
-        return "the text is UTF-16"
     return "" if database.attempt(PROBE) == PROBED else "this SQLite writes another JSON"
 
 

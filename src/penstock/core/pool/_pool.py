@@ -176,6 +176,7 @@ class WorkerPool(concurrent.futures.Executor):
         """Run a job and keep its outcome on its future; called by the workers."""
         future = job.future
         if job.scope._interrupted:
+            self._cancelled_jobs = True
             future.cancel()
         try:
             if future.set_running_or_notify_cancel():
