@@ -245,7 +245,16 @@ def test_a_query_is_read_collected_and_row_by_row(
     assert row_by_row.called
 
 
-@pytest.mark.parametrize("way", ["file.parquet sqlite", "file.csv http.ndjson", "http.csv stdout.csv"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "file.parquet sqlite",
+        "file.parquet duckdb.there",
+        "sqlite.query file.csv",
+        "file.csv http.ndjson",
+        "http.csv stdout.csv",
+    ],
+)
 def test_a_way_is_measured_at_both_sizes_and_its_rows_are_counted(way: str, tmp_path: Path) -> None:
     """Both have a peak, neither has failed, and nothing is left of what arrived."""
     few_rows(tmp_path)

@@ -76,7 +76,8 @@ class Ground:
         """Return ``rows`` rows of lineitem, or of a document like it.
 
         Args:
-            kind: ``"file.FORMAT"``, ``"s3.FORMAT"``, ``"http.FORMAT"``, ``"mongodb"``, or that of a database.
+            kind: ``"file.FORMAT"``, ``"s3.FORMAT"``, ``"http.FORMAT"``, ``"mongodb"``, or that of a database, which may have
+                ``.query`` behind it.
             rows: how many.
         """
         where, _, name = kind.partition(".")
@@ -92,6 +93,8 @@ class Ground:
         if self._is_new(f"{where} {table}"):
             penstock.copy(self._file("parquet", rows), place.uri, to_table=table)
             settle(place)
+        if name == "query":
+            return Source(f"query of {place.facts}", [place.uri, "--query", f"SELECT * FROM {table}"])
         return Source(place.facts, [place.uri, "--table", table])
 
     def _is_new(self, name: str) -> bool:
@@ -160,14 +163,15 @@ class Ground:
         """Return a place to write to.
 
         Args:
-            kind: ``"file.FORMAT"``, ``"stdout.FORMAT"``, ``"http.FORMAT"``, or that of a database.
+            kind: ``"file.FORMAT"``, ``"stdout.FORMAT"``, ``"http.FORMAT"``, or that of a database; ``.there`` behind that of
+                a file means one that is there before, with another table in it.
         """
         where, _, name = kind.partition(".")
         if where in {"file", "stdout"}:
             return self._to_file(where, name)
         if where == "http":
             return self._to_http(name)
-        return self._to_table(self._place(where))
+        return self._to_table(self._place(where), is_there=name == "there")
 
     def _to_file(self, where: str, name: str) -> Destination:
         target = self.folder / f"out.{name}"
@@ -191,12 +195,18 @@ class Ground:
         arguments = [f"{server.url}/out.{name}", "--summary", str(summary)]
         return Destination(f"HTTP, {_FORMATS[name]}", arguments, rows, server.requests.clear)
 
-    def _to_table(self, place: Place) -> Destination:
+    def _to_table(self, place: Place, *, is_there: bool) -> Destination:
         arguments = [place.uri, "--to-table", "loaded", "--if-exists", "overwrite"]
-        facts = f"table of {place.facts}"
-        return Destination(
-            facts, arguments, lambda: _number(place, "SELECT count(*) FROM loaded"), lambda: self._drop(place)
-        )
+        facts = f"table of {place.facts}, in a file that is there" if is_there else f"table of {place.facts}"
+
+        def clear() -> None:
+            self._drop(place)
+            if is_there:
+                _make_file(place)
+
+        if is_there:
+            clear()
+        return Destination(facts, arguments, lambda: _number(place, "SELECT count(*) FROM loaded"), clear)
 
     def _drop(self, place: Place) -> None:
         if place.kind in {"sqlite", "duckdb"}:  # what they drop, they keep room for
@@ -209,6 +219,11 @@ class Ground:
 
 
 _FORMATS = {"csv": "CSV", "ndjson": "NDJSON", "parquet": "Parquet"}
+
+
+def _make_file(place: Place) -> None:
+    with closing(connected(place)) as connection:
+        connection.cursor().execute("CREATE TABLE other (a INTEGER)")
 
 
 def _number(place: Place, statement: str) -> int:

@@ -31,7 +31,9 @@ WAYS = (
     "file.parquet postgres",
     "file.parquet mysql",
     "file.parquet sqlite",
+    "file.parquet sqlite.there",
     "file.parquet duckdb",
+    "file.parquet duckdb.there",
     "postgres mysql",
     "postgres http.ndjson",
     "postgres stdout.csv",
@@ -39,6 +41,8 @@ WAYS = (
     "file.csv file.parquet",
     "file.ndjson file.csv",
     "s3.parquet file.ndjson",
+    "sqlite.query file.ndjson",
+    "sqlite.query file.parquet",
     "mongodb file.ndjson",
     "mongodb file.parquet",
 )

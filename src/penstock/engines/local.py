@@ -52,7 +52,7 @@ def run(plan: Plan, *, compress: Compress, observe: Observer | None = None) -> O
     Args:
         plan: the plan; its source and sink are used up.
         compress: the compression function, ``penstock.formats.compress``.
-        observe: called with a snapshot every 0.2 s, in the calling thread; if it raises, it is not called again.
+        observe: called with a snapshot every 0.2 s and at the end, in the calling thread; if it raises, not again.
 
     Raises:
         SourceError, SinkError, ...: the error of the stage that failed first, unchanged. Its notes say what else failed,
