@@ -134,10 +134,10 @@ def _raw_way(sql: str, kind: str, encoding: str) -> _Way:
         stored, misfit = f"CAST({sql} AS BLOB)", f"({value} < '' OR {value} >= x'')"
     made: Callable[[Array, bytes], Array]
     if encoding == "UTF-8":
-        raw, made = sql, partial(_of_bytes, kind=kind)
+        joined, made = sql, partial(_of_bytes, kind=kind)
     else:  # SQLite would take bytes for UTF-16, and convert them
-        raw, made = f"hex({stored})", _of_hex if kind == "binary" else partial(_of_wide_text, encoding=encoding)
-    return _Way((f"length({stored})",), ("int64",), misfit, misfit, lambda fields, raw: made(fields[0], raw), raw)
+        joined, made = f"hex({stored})", _of_hex if kind == "binary" else partial(_of_wide_text, encoding=encoding)
+    return _Way((f"length({stored})",), ("int64",), misfit, misfit, lambda fields, raw: made(fields[0], raw), joined)
 
 
 def _double_ways(sql: str, negative_zero: str) -> list[_Way]:

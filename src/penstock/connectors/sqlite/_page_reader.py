@@ -64,13 +64,14 @@ class PageReader:
         self.schema = _sqlite_types.arrow_schema([column.name for column in table.columns], kinds)
         knows_powers = database.attempt(f"SELECT {NEGATIVE_ZERO.format('?')}", -0.0, -0.0) == (1,)
         negative_zero = NEGATIVE_ZERO if knows_powers else MAYBE_NEGATIVE_ZERO
+        encoding = database.encoding
         columns = [
             Column(
                 of.sql,
                 kind,
                 is_computed=of.is_computed,
                 negative_zero=negative_zero if of.has_negative_zero else "",
-                encoding=database.encoding,
+                encoding=encoding,
             )
             for of, kind in zip(table.columns, kinds, strict=True)
         ]
