@@ -107,9 +107,8 @@ def main() -> int:
     text = table(readings)
     print(text)
     if options.update_page:
-        update_page(
-            "tables-queries", text, module="bench.tables.queries", facts=facts, how=f"medians of {options.rounds} runs"
-        )
+        how = "one run of each" if options.rounds == 1 else f"medians of {options.rounds} runs"
+        update_page("tables-queries", text, module="bench.tables.queries", facts=facts, how=how)
     return 0
 
 
